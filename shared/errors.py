@@ -1,0 +1,123 @@
+"""Every error the project raises on purpose, each with a stable code.
+
+Permanent and transient are told apart by type, never by a message's text.
+"""
+
+from typing import ClassVar
+
+
+class ClusterError(Exception):
+    """Something went wrong that the project has a name for.
+
+    The message defaults to the class's docstring; `code` is part of the API and never changes.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
+        doc = (type(self).__doc__ or "").strip().splitlines()[0]
+        self.message = message or doc
+        self.param = param
+        super().__init__(self.message)
+
+
+class PermanentError(ClusterError):
+    """Trying again cannot help."""
+
+    code = "permanent"
+
+
+class TransientError(ClusterError):
+    """Trying again may help."""
+
+    code = "transient"
+
+
+class InvalidSettings(PermanentError):
+    """A setting is unknown or has a bad value."""
+
+    code = "invalid_settings"
+
+
+class InvalidInput(PermanentError):
+    """The request does not describe speech that can be made."""
+
+    code = "invalid_input"
+
+
+class NothingToSpeak(InvalidInput):
+    """The input has no letter, digit or phoneme to speak."""
+
+    code = "nothing_to_speak"
+
+
+class InvalidMarkup(InvalidInput):
+    """A `[pause:…]` or `[word](/phonemes/)` mark is malformed."""
+
+    code = "invalid_markup"
+
+
+class UnknownVoice(InvalidInput):
+    """No voice of that name is loaded."""
+
+    code = "unknown_voice"
+
+
+class UnknownLanguage(InvalidInput):
+    """Kokoro does not speak that language."""
+
+    code = "unknown_language"
+
+
+class LanguageUnavailable(PermanentError):
+    """The language's G2P package is not installed on the plan workers."""
+
+    code = "language_unavailable"
+
+
+class ModelUnavailable(PermanentError):
+    """The model's weights could not be loaded."""
+
+    code = "model_unavailable"
+
+
+class EngineFailed(TransientError):
+    """The engine raised while rendering a segment."""
+
+    code = "engine_failed"
+
+
+class ImplausibleAudio(TransientError):
+    """The engine returned audio that cannot be speech for its phonemes."""
+
+    code = "implausible_audio"
+
+
+class LostLease(PermanentError):
+    """The item was given to somebody else; this result must be thrown away."""
+
+    code = "lost_lease"
+
+
+class IllegalTransition(PermanentError):
+    """The ledger refuses a move its transition table does not have."""
+
+    code = "illegal_transition"
+
+
+class StorageUnavailable(TransientError):
+    """Object storage did not answer."""
+
+    code = "storage_unavailable"
+
+
+class ObjectMissing(PermanentError):
+    """No object is stored under that key."""
+
+    code = "object_missing"
+
+
+class ForbiddenAddress(PermanentError):
+    """The webhook's address is not one this cluster may connect to."""
+
+    code = "webhook_address_forbidden"

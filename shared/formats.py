@@ -1,0 +1,41 @@
+"""The audio formats a job can ask for."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+SAMPLE_RATE_HZ = 24_000
+"""Kokoro's only sample rate; mono throughout."""
+
+
+class AudioFormat(StrEnum):
+    """A file the assembler can write."""
+
+    MP3 = "mp3"
+    OPUS = "opus"
+    AAC = "aac"
+    FLAC = "flac"
+    WAV = "wav"
+    PCM = "pcm"
+
+
+@dataclass(frozen=True)
+class FormatInfo:
+    """How a format is served.
+
+    Attributes:
+        media_type: the `Content-Type` of the file.
+        extension: the file name's ending, without a dot.
+    """
+
+    media_type: str
+    extension: str
+
+
+FORMATS: dict[AudioFormat, FormatInfo] = {
+    AudioFormat.MP3: FormatInfo("audio/mpeg", "mp3"),
+    AudioFormat.OPUS: FormatInfo("audio/ogg", "opus"),  # Opus in Ogg, as RFC 7845 has it
+    AudioFormat.AAC: FormatInfo("audio/aac", "aac"),  # ADTS frames
+    AudioFormat.FLAC: FormatInfo("audio/flac", "flac"),
+    AudioFormat.WAV: FormatInfo("audio/wav", "wav"),
+    AudioFormat.PCM: FormatInfo("audio/pcm", "pcm"),  # signed 16-bit little-endian, headerless
+}

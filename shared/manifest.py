@@ -1,0 +1,48 @@
+"""What a synth worker says of its engine, so that others need not load it."""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class EngineName(StrEnum):
+    """The engines that turn segments into audio."""
+
+    KOKORO = "kokoro"
+    """The Kokoro-82M model."""
+    ESPEAK = "espeak"
+    """The stand-in for machines without weights: intelligible, but not Kokoro."""
+
+
+@dataclass(frozen=True)
+class EngineManifest:
+    """One engine as loaded: enough to validate a request and to hash a segment.
+
+    Attributes:
+        engine: which engine.
+        model: the name shown to clients, for example `hexgrad/Kokoro-82M` or a folder's name.
+        fingerprint: 64 hex digits over configuration, weights and code version: all that shapes
+            the audio but the voice, the text and the speed.
+        stand_in: True when the audio is not Kokoro's.
+        precision: `exact` or `fast`.
+        voices: voice name → 64 hex digits over its pack.
+        uses_text: True when the audio depends on a segment's text and not only on its phonemes.
+    """
+
+    engine: EngineName
+    model: str
+    fingerprint: str
+    stand_in: bool
+    precision: str
+    voices: dict[str, str]
+    uses_text: bool = False
+
+    def to_json(self) -> str:
+        """Encode for the ledger."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "EngineManifest":
+        """Decode what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "engine": EngineName(fields["engine"])})

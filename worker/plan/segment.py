@@ -1,0 +1,62 @@
+"""The planner's product."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class SegmentKind(StrEnum):
+    """What a segment puts into the audio."""
+
+    SPEECH = "speech"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True)
+class PlanWarning:
+    """Something a client should know about a segment.
+
+    Attributes:
+        code: stable: `oov_word`, `g2p_degraded`, `unspeakable_text`, ….
+        detail: the word or the reason, for a person.
+    """
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class PlannedSegment:
+    """A stretch of the input that is rendered, stored and recovered as one.
+
+    Attributes:
+        kind: speech or pause.
+        start: index of its first character in the job's input.
+        end: index after its last character.
+        text: what is spoken, markup resolved; empty for a pause.
+        phonemes: 1 to 510 characters for speech; empty for a pause.
+        pause_s: seconds of silence; 0 for speech.
+        warnings: about this segment.
+    """
+
+    kind: SegmentKind
+    start: int
+    end: int
+    text: str = ""
+    phonemes: str = ""
+    pause_s: float = 0.0
+    warnings: tuple[PlanWarning, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class PlannedSlice:
+    """One window of text, planned.
+
+    Attributes:
+        segments: in the order of the text.
+        consumed: how many characters of the window they account for; the next window starts there.
+        warnings: about stretches that gave no segment.
+    """
+
+    segments: tuple[PlannedSegment, ...]
+    consumed: int
+    warnings: tuple[PlanWarning, ...] = ()
