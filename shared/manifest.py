@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from shared.voices import VoiceMix
+
 
 class EngineName(StrEnum):
     """The engines that turn segments into audio."""
@@ -12,6 +14,8 @@ class EngineName(StrEnum):
     """The Kokoro-82M model."""
     ESPEAK = "espeak"
     """The stand-in for machines without weights: intelligible, but not Kokoro."""
+    SCRIPTED = "scripted"
+    """A double for tests and load benchmarks: tones of believable length, and faults on demand."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class EngineManifest:
     voices: dict[str, str]
     uses_text: bool = False
 
+    def stamp(self, mix: VoiceMix) -> "EngineStamp":
+        """Return the part of this that one job depends on.
+
+        Raises:
+            UnknownVoice: the mix names a voice that is not loaded.
+        """
+        return EngineStamp(self.fingerprint, mix.fingerprint(self.voices), self.uses_text)
+
     def to_json(self) -> str:
         """Encode for the ledger."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -46,3 +58,27 @@ class EngineManifest:
         """Decode what `to_json` wrote."""
         fields = json.loads(text)
         return cls(**{**fields, "engine": EngineName(fields["engine"])})
+
+
+@dataclass(frozen=True)
+class EngineStamp:
+    """What a job's segments depend on besides their text; kept with the job.
+
+    Attributes:
+        fingerprint: of the engine.
+        voice: fingerprint of the voice mix.
+        uses_text: True when the audio depends on the text and not only on its phonemes.
+    """
+
+    fingerprint: str
+    voice: str
+    uses_text: bool
+
+    def to_json(self) -> str:
+        """Encode for the ledger."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "EngineStamp":
+        """Decode what `to_json` wrote."""
+        return cls(**json.loads(text))

@@ -1,0 +1,97 @@
+"""Wake-ups over Celery. They may be lost, late or doubled: the ledger is the truth.
+
+In: which stages have work. Out: one message per stage, on that stage's queue.
+"""
+
+import contextlib
+from enum import StrEnum
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from shared.connections import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S
+from shared.ledger.work import Rings
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Stage(StrEnum):
+    """The queues, in the order of a job's way."""
+
+    PLAN = "plan"
+    SYNTH = "synth"
+    ASSEMBLE = "assemble"
+    DELIVER = "deliver"
+
+    @property
+    def queue(self) -> str:
+        """Name of the Celery queue and of its Redis list."""
+        return f"kc.{self}"
+
+    @property
+    def task(self) -> str:
+        """Name of the Celery task."""
+        return f"kc.{self}"
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Return the Celery application: carrier of wake-ups, nothing else."""
+    # The longest task is one that holds finished audio while the store is away.
+    time_limit_s = max(settings.render_budget_s, settings.assemble_timeout_s) + 60
+    app = Celery("kokoro-cluster", broker=settings.redis_url, set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        # A wake-up is worth nothing once its process is gone: the ledger knows what it held.
+        task_reject_on_worker_lost=False,
+        task_acks_on_failure_or_timeout=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_track_started=False,
+        task_routes={stage.task: {"queue": stage.queue} for stage in Stage},
+        task_create_missing_queues=True,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_heartbeat=10,
+        broker_transport_options={
+            "visibility_timeout": int(3 * time_limit_s),
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": REPLY_TIMEOUT_S,
+            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "max_retries": 1,
+        },
+    )
+    return app
+
+
+class Bell:
+    """Rings stages; a ring that fails is logged and left to the reconciler."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, rings: Rings) -> None:
+        """Wake one worker of each stage named."""
+        for stage in Stage:
+            if getattr(rings, stage.value):
+                self._ring(stage)
+
+    def _ring(self, stage: Stage) -> None:
+        try:
+            self._app.send_task(stage.task, queue=stage.queue, ignore_result=True, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("ring failed", action="ring", stage=stage.value, error=str(error))
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        with contextlib.suppress(OSError):
+            self._app.close()

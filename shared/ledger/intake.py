@@ -1,0 +1,324 @@
+"""The ledger as the gateway sees it: submit, look, cancel, delete. Async."""
+
+import json
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+import redis.asyncio
+
+from shared.ledger.records import DeliveryRecord, JobRecord, NewJob, SegmentRecord
+from shared.ledger.scripts import script
+from shared.ledger.states import DeliveryStatus, JobStatus
+from shared.ledger.upkeep import Backlog
+from shared.manifest import EngineManifest
+
+UID_PREFIX = "job_"
+RATE_WINDOW_S = 60
+"""Over how many past seconds throughput is measured."""
+
+
+class Verdict(StrEnum):
+    """What became of a submission."""
+
+    CREATED = "created"
+    EXISTING = "existing"
+    """The same key or id with the same payload: here is the first job."""
+    CONFLICT = "conflict"
+    """The same key or id with another payload."""
+    RATE_LIMITED = "rate_limited"
+    """Too many jobs a minute for this key."""
+    KEY_FULL = "key_full"
+    """Too many queued characters for this key."""
+    FULL = "full"
+    """Too much queued in the whole cluster."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Admission limits for one submission.
+
+    Attributes:
+        rate_per_min: jobs a minute for this key.
+        key_max_queued_chars: characters of this key that are accepted and not finished.
+        max_queued_chars: the same over all keys.
+        max_queued_jobs: jobs accepted and not finished, over all keys.
+        idempotency_ttl_s: seconds an idempotency key is remembered.
+    """
+
+    rate_per_min: int
+    key_max_queued_chars: int
+    max_queued_chars: int
+    max_queued_jobs: int
+    idempotency_ttl_s: int
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The answer to a submission.
+
+    Attributes:
+        uid: of the job that now exists or existed before; None when it was refused.
+        retry_after_s: for `RATE_LIMITED`.
+    """
+
+    verdict: Verdict
+    uid: str | None
+    retry_after_s: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """A stretch of a listing.
+
+    Attributes:
+        jobs: newest first.
+        after: cursor of the next page; None at the end.
+    """
+
+    jobs: list[JobRecord]
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What the cluster rendered of late, per second of wall time."""
+
+    chars_per_s: float
+    audio_s_per_s: float
+
+
+class Intake:
+    """Async view of the ledger. Every method raises redis-py's `RedisError` when Redis is away."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self.client = client
+        self._scripts: dict[str, Any] = {}
+
+    async def _run(self, name: str, *args: str | bytes | int) -> Any:
+        found = self._scripts.get(name)
+        if found is None:
+            found = self._scripts[name] = self.client.register_script(script(name))
+        return await found(args=args)
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self.client.ping()
+
+    async def engine(self) -> EngineManifest | None:
+        """Return what the synth workers speak with; None until one has said so."""
+        text = await self.client.get("kc:engine")
+        return None if text is None else EngineManifest.from_json(str(text))
+
+    async def create(self, job: NewJob, limits: Limits) -> Submission:
+        """Record a job, its place in the queue and its idempotency record, or say why not."""
+        verdict, value = await self._run(
+            "create", job.to_json(), job.input, json.dumps(vars(limits))
+        )
+        if verdict in {Verdict.CREATED, Verdict.EXISTING, Verdict.CONFLICT}:
+            return Submission(Verdict(verdict), value)
+        return Submission(Verdict(verdict), None, int(value))
+
+    async def resolve(self, owner: str, job_id: str) -> str | None:
+        """Return the uid of the owner's job called `job_id` (a uid or a client's own id)."""
+        if job_id.startswith(UID_PREFIX):
+            found = await cast(
+                "Awaitable[str | None]", self.client.hget(f"kc:job:{job_id}", "owner")
+            )
+            return job_id if found == owner else None
+        client = f"kc:client:{owner}:{job_id}"
+        return await cast("Awaitable[str | None]", self.client.hget(client, "uid"))
+
+    async def get(self, owner: str, job_id: str) -> JobRecord | None:
+        """Return the owner's job, or None: unknown and another's look the same."""
+        uid = await self.resolve(owner, job_id)
+        if uid is None:
+            return None
+        return (await self._get_many([uid]))[0]
+
+    async def status(self, uid: str) -> JobStatus | None:
+        """Return just the status of a job."""
+        text = await cast("Awaitable[str | None]", self.client.hget(f"kc:job:{uid}", "status"))
+        return None if text is None else JobStatus(text)
+
+    async def _get_many(self, uids: Sequence[str]) -> list[JobRecord | None]:
+        pipe = self.client.pipeline(transaction=False)
+        for uid in uids:
+            pipe.hgetall(f"kc:job:{uid}")
+        return [JobRecord.from_hash(row) if row else None for row in await pipe.execute()]
+
+    async def jobs(
+        self,
+        owner: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        status: JobStatus | None = None,
+        custom_id: str | None = None,
+        created_after: float | None = None,
+        created_before: float | None = None,
+    ) -> Page:
+        """Return the owner's jobs, newest first.
+
+        Args:
+            owner: whose.
+            limit: most jobs of a page.
+            after: uid of the last job of the page before.
+            status: only these.
+            custom_id: only these.
+            created_after: seconds since 1970; later ones only.
+            created_before: seconds since 1970; earlier ones only.
+        """
+        index = f"kc:custom:{owner}:{custom_id}" if custom_id else f"kc:jobs:{owner}"
+        low = "-inf" if created_after is None else f"({int(created_after * 1000)}"
+        high = "+inf" if created_before is None else f"({int(created_before * 1000)}"
+        found: list[JobRecord] = []
+        skip = 0
+        if after is not None:
+            score = await self.client.zscore(index, after)
+            if score is None:
+                return Page([], None)
+            high = str(int(score)) if high == "+inf" else high
+        passed_cursor = after is None
+        page_size = max(limit, 100)
+        while True:
+            rows = await self.client.zrange(
+                index, high, low, desc=True, byscore=True, offset=skip, num=page_size
+            )
+            skip += len(rows)
+            uids = []
+            for row in rows:
+                if passed_cursor:
+                    uids.append(str(row))
+                passed_cursor = passed_cursor or row == after
+            for job in await self._get_many(uids):
+                if job is not None and (status is None or job.status == status):
+                    if len(found) == limit:
+                        return Page(found, found[-1].uid)
+                    found.append(job)
+            if len(rows) < page_size:
+                return Page(found, None)
+
+    async def segments(self, uid: str, total: int) -> list[SegmentRecord]:
+        """Return the job's segments planned so far."""
+        found: list[SegmentRecord] = []
+        for start in range(0, total, 1000):
+            indexes = range(start, min(start + 1000, total))
+            rows = await cast(
+                "Awaitable[list[str | None]]",
+                self.client.hmget(f"kc:job:{uid}:segments", [str(i) for i in indexes]),
+            )
+            found += [
+                SegmentRecord.from_json(index, row)
+                for index, row in zip(indexes, rows, strict=True)
+                if row is not None
+            ]
+        return found
+
+    async def warnings(self, uid: str) -> list[dict[str, Any]]:
+        """Return the job's warnings, the first hundred."""
+        rows = await cast(
+            "Awaitable[list[str]]", self.client.lrange(f"kc:job:{uid}:warnings", 0, -1)
+        )
+        return [json.loads(row) for row in rows]
+
+    async def queue_position(self, uid: str) -> int | None:
+        """Return how many jobs are planned before this one; None once planning has begun."""
+        rank = await self.client.zrank("kc:queue:plan", uid)
+        return None if rank is None else int(cast("int", rank))
+
+    async def cancel(self, uid: str) -> tuple[JobStatus | None, bool]:
+        """End a job; return its status before, and whether a webhook is owed."""
+        status, deliver = await self._run("cancel", uid)
+        return (JobStatus(status) if status else None), bool(deliver)
+
+    async def delete(self, uid: str) -> JobStatus | None:
+        """Forget a finished job; return its status, which is not terminal when it was refused."""
+        status = await self._run("delete", uid)
+        return JobStatus(status) if status else None
+
+    async def deliveries(self, uid: str) -> list[DeliveryRecord]:
+        """Return the job's webhook deliveries with their attempts."""
+        ids = await cast(
+            "Awaitable[list[str]]", self.client.lrange(f"kc:job:{uid}:deliveries", 0, -1)
+        )
+        found = []
+        for delivery_id in ids:
+            key = f"kc:delivery:{delivery_id}"
+            row = await cast("Awaitable[dict[str, str]]", self.client.hgetall(key))
+            entries = await cast("Awaitable[list[str]]", self.client.lrange(f"{key}:log", 0, -1))
+            if row:
+                found.append(_delivery(row, entries))
+        return found
+
+    async def replay(self, uid: str, delivery_id: str) -> DeliveryStatus | None:
+        """Send a finished delivery again; return its status before, or None if unknown."""
+        status = await self._run("replay_delivery", uid, delivery_id)
+        return DeliveryStatus(status) if status else None
+
+    # The cluster
+
+    async def backlog(self) -> Backlog:
+        """Return what waits at each stage."""
+        return Backlog.from_row(await self._run("claimable"))
+
+    async def queued_chars(self) -> int:
+        """Return the characters accepted and not finished."""
+        return int(await self.client.get("kc:queued_chars") or 0)
+
+    async def throughput(self) -> Throughput:
+        """Return what was rendered over the last `RATE_WINDOW_S` seconds."""
+        now_s, _ = await self.client.time()
+        pipe = self.client.pipeline(transaction=False)
+        for bucket in range(now_s // 10 - RATE_WINDOW_S // 10 + 1, now_s // 10 + 1):
+            pipe.hmget(f"kc:rate:{bucket}", ["chars", "audio_s"])
+        rows = [row for row in await pipe.execute() if row[0] is not None]
+        if not rows:
+            return Throughput(0.0, 0.0)
+        # Only the time since the first busy bucket counts, so that a fresh start is not diluted.
+        return Throughput(
+            sum(float(row[0]) for row in rows) / (10 * len(rows)),
+            sum(float(row[1]) for row in rows) / (10 * len(rows)),
+        )
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """Return the workers heard of in the last seconds."""
+        names = sorted(await cast("Awaitable[set[str]]", self.client.smembers("kc:workers")))
+        if not names:
+            return []
+        rows = await self.client.mget([f"kc:worker:{name}" for name in names])
+        gone = [name for name, row in zip(names, rows, strict=True) if row is None]
+        if gone:
+            await self.client.srem("kc:workers", *gone)
+        return [json.loads(row) for row in rows if row is not None]
+
+    async def totals(self) -> dict[str, float]:
+        """Return the cluster's running totals since its ledger was made."""
+        rows = await cast("Awaitable[dict[str, str]]", self.client.hgetall("kc:totals"))
+        return {name: float(value) for name, value in rows.items()}
+
+    async def jobs_by_status(self) -> dict[JobStatus, int]:
+        """Return how many jobs have each status."""
+        rows = await cast("Awaitable[dict[str, str]]", self.client.hgetall("kc:jobs_by_status"))
+        return {status: int(rows.get(status, 0)) for status in JobStatus}
+
+    async def batch_sizes(self) -> dict[int, int]:
+        """Return how many batches had each size."""
+        rows = await cast("Awaitable[dict[str, str]]", self.client.hgetall("kc:batch_sizes"))
+        return {int(size): int(number) for size, number in rows.items()}
+
+
+def _delivery(row: dict[str, str], entries: Sequence[str]) -> DeliveryRecord:
+    pending = row["status"] == DeliveryStatus.PENDING
+    return DeliveryRecord(
+        id=row["id"],
+        job=row["job"],
+        event=row["event"],
+        url=row["url"],
+        status=DeliveryStatus(row["status"]),
+        attempts=int(row["attempts"]),
+        created_at=float(row["created_ms"]) / 1000,
+        next_attempt_at=float(row["next_ms"]) / 1000 if pending else None,
+        log=tuple(json.loads(entry) for entry in entries),
+    )

@@ -1,0 +1,71 @@
+"""The ledger as a worker's parent and the reconciler see it: who lives, and what the dead held."""
+
+import json
+from typing import Any
+
+import redis
+
+from shared.ledger.scripts import script, text
+from shared.ledger.work import Rings
+
+WORKER_TTL_S = 10
+"""Seconds a worker is listed after its last heartbeat."""
+
+
+class Leases:
+    """Renews and releases what incarnations hold. Raises redis-py's `RedisError`."""
+
+    def __init__(self, client: redis.Redis, *, lease_s: float) -> None:
+        self.client = client
+        self._lease_ms = int(lease_s * 1000)
+        self._release = client.register_script(script("release"))
+
+    def renew(self, incarnations: list[str]) -> None:
+        """Prove these incarnations alive for another lease: O(1) each, whatever they hold."""
+        if not incarnations:
+            return
+        pipe = self.client.pipeline(transaction=False)
+        for incarnation in incarnations:
+            pipe.set(f"kc:alive:{incarnation}", "1", px=self._lease_ms)
+            pipe.sadd("kc:incarnations", incarnation)
+        pipe.execute()
+
+    def release(self, incarnation: str, *, stopped: bool) -> Rings:
+        """Give back all that an ended process held.
+
+        Args:
+            incarnation: the process; the caller knows for certain that it has ended.
+            stopped: True when it was stopped on purpose: its attempts don't count.
+        """
+        how = "stopped" if stopped else "died"
+        return Rings(*map(bool, self._release(args=[incarnation, how, "1"])))
+
+    def release_if_dead(self, incarnation: str) -> Rings:
+        """Give back what an incarnation held, unless its lease is alive."""
+        return Rings(*map(bool, self._release(args=[incarnation, "died", "0"])))
+
+    def lapsed(self) -> list[str]:
+        """Return the incarnations whose lease has run out."""
+        names = [text(name) for name in self.client.smembers("kc:incarnations")]
+        if not names:
+            return []
+        pipe = self.client.pipeline(transaction=False)
+        for name in names:
+            pipe.exists(f"kc:alive:{name}")
+        return [name for name, alive in zip(names, pipe.execute(), strict=True) if not alive]
+
+    def announce(self, worker: str, state: dict[str, Any]) -> None:
+        """List this worker, with `state`, for the next `WORKER_TTL_S` seconds."""
+        pipe = self.client.pipeline(transaction=False)
+        pipe.set(f"kc:worker:{worker}", json.dumps(state), ex=WORKER_TTL_S)
+        pipe.sadd("kc:workers", worker)
+        pipe.execute()
+
+    def withdraw(self, worker: str) -> None:
+        """Take this worker off the list."""
+        self.client.delete(f"kc:worker:{worker}")
+        self.client.srem("kc:workers", worker)
+
+    def count(self, name: str, by: float = 1) -> None:
+        """Add to one of the cluster's running totals."""
+        self.client.hincrbyfloat("kc:totals", name, by)

@@ -1,0 +1,234 @@
+-- Shared by every script: names of keys, time, moves, queues. `JOB_MOVES`, `SEGMENT_MOVES` and
+-- `DELIVERY_MOVES` are prepended by scripts.py from the tables in states.py.
+
+local BATCH_LANE_EVERY = 5        -- one claim in five looks at the batch lane first
+local INTERACTIVE_HEAD_MS = 60000 -- how far ahead an interactive job enters a stage's queue
+local LONG_AUDIO_S = 600          -- audio above which an assembly counts as long
+local EXCERPTS = 30               -- attempts kept in a delivery's log
+local WARNINGS = 100              -- warnings kept per job; the rest are counted
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function job_key(uid, part)
+  return 'kc:job:' .. uid .. (part and (':' .. part) or '')
+end
+
+local function lost(detail)
+  return redis.error_reply('KCLOST ' .. detail)
+end
+
+local function check_move(moves, from, to)
+  if not (from and moves[from] and moves[from][to]) then
+    error({ err = 'KCMOVE ' .. tostring(from) .. ' to ' .. to })
+  end
+end
+
+local function is_terminal(status)
+  return next(JOB_MOVES[status]) == nil
+end
+
+local function move_job(uid, to)
+  local from = redis.call('HGET', job_key(uid), 'status')
+  check_move(JOB_MOVES, from, to)
+  redis.call('HSET', job_key(uid), 'status', to)
+  redis.call('HINCRBY', 'kc:jobs_by_status', from, -1)
+  redis.call('HINCRBY', 'kc:jobs_by_status', to, 1)
+end
+
+local function count(name, by)
+  redis.call('HINCRBYFLOAT', 'kc:totals', name, by or 1)
+end
+
+-- Leases ------------------------------------------------------------------------------------
+
+local function next_token()
+  return redis.call('INCR', 'kc:token')
+end
+
+-- An incarnation that claims is alive; its parent keeps it so.
+local function hold(incarnation, lease_ms, item)
+  redis.call('SET', 'kc:alive:' .. incarnation, '1', 'PX', lease_ms)
+  redis.call('SADD', 'kc:incarnations', incarnation)
+  redis.call('SADD', 'kc:held:' .. incarnation, item)
+end
+
+local function unhold(incarnation, item)
+  redis.call('SREM', 'kc:held:' .. incarnation, item)
+end
+
+-- Stage queues: plan and assemble -------------------------------------------------------------
+
+local function stage_queue(uid, stage)
+  if stage == 'plan' then return 'kc:queue:plan' end
+  local audio_s = tonumber(redis.call('HGET', job_key(uid), 'audio_s') or '0')
+  return audio_s > LONG_AUDIO_S and 'kc:queue:assemble:long' or 'kc:queue:assemble'
+end
+
+local function enqueue_stage(uid, stage, now)
+  local lane = redis.call('HGET', job_key(uid), 'lane')
+  local score = now - (lane == 'interactive' and INTERACTIVE_HEAD_MS or 0)
+  redis.call('HSET', job_key(uid), 'stage', stage)
+  redis.call('ZADD', stage_queue(uid, stage), score, uid)
+end
+
+-- The fair queue of segments ------------------------------------------------------------------
+-- Start-time fair queueing in two levels, keys then jobs: whoever was served least, by phonemes
+-- over share, is next; who arrives enters at the clock, so waiting idle saves up nothing.
+
+local function lane_key(lane, owner)
+  return 'kc:lane:' .. lane .. (owner and (':' .. owner) or '')
+end
+
+local function enter_fair(zset, member, clock_key, floor)
+  if redis.call('ZSCORE', zset, member) then return end
+  local clock = tonumber(redis.call('GET', clock_key) or '0')
+  redis.call('ZADD', zset, math.max(clock, floor or 0), member)
+end
+
+local function offer_job(uid)
+  redis.call('ZADD', 'kc:render_since', 'NX', now_ms(), uid)
+  local f = redis.call('HMGET', job_key(uid), 'lane', 'owner', 'vtime')
+  local lane, owner = f[1], f[2]
+  enter_fair(lane_key(lane), owner, lane_key(lane) .. '#clock')
+  enter_fair(lane_key(lane, owner), uid, lane_key(lane, owner) .. '#clock', tonumber(f[3] or '0'))
+end
+
+local function withdraw_job(uid)
+  redis.call('ZREM', 'kc:render_since', uid)
+  local f = redis.call('HMGET', job_key(uid), 'lane', 'owner')
+  local jobs = lane_key(f[1], f[2])
+  redis.call('ZREM', jobs, uid)
+  if redis.call('ZCARD', jobs) == 0 then redis.call('ZREM', lane_key(f[1]), f[2]) end
+end
+
+local function charge(lane, owner, uid, share, cost)
+  local jobs = lane_key(lane, owner)
+  local owner_score = redis.call('ZSCORE', lane_key(lane), owner)
+  local job_score = redis.call('ZSCORE', jobs, uid)
+  redis.call('SET', lane_key(lane) .. '#clock', owner_score)
+  redis.call('SET', jobs .. '#clock', job_score, 'EX', 604800)
+  redis.call('ZINCRBY', lane_key(lane), cost / share, owner)
+  redis.call('HSET', job_key(uid), 'vtime', redis.call('ZINCRBY', jobs, cost, uid))
+end
+
+local function ready_length(member)
+  return tonumber(string.match(member, ':(%d+)$'))
+end
+
+local function add_ready(uid, index, length)
+  redis.call('ZADD', job_key(uid, 'ready'), index, index .. ':' .. length)
+  redis.call('INCR', 'kc:waiting_segments')
+  redis.call('INCRBY', 'kc:waiting_phonemes', length)
+end
+
+local function drop_ready(uid, member)
+  if redis.call('ZREM', job_key(uid, 'ready'), member) == 0 then return end
+  redis.call('DECR', 'kc:waiting_segments')
+  redis.call('DECRBY', 'kc:waiting_phonemes', ready_length(member))
+end
+
+-- Deliveries: one queue a host, so that a slow receiver delays nobody else's webhooks -----------
+
+local function offer_host(host)
+  local first = redis.call('ZRANGE', 'kc:due:' .. host, 0, 0, 'WITHSCORES')
+  if first[1] then
+    redis.call('ZADD', 'kc:due', first[2], host)
+  else
+    redis.call('ZREM', 'kc:due', host)
+  end
+end
+
+local function move_delivery(id, to)
+  local from = redis.call('HGET', 'kc:delivery:' .. id, 'status')
+  check_move(DELIVERY_MOVES, from, to)
+  redis.call('HSET', 'kc:delivery:' .. id, 'status', to)
+end
+
+local function schedule_delivery(id, at_ms)
+  local host = redis.call('HGET', 'kc:delivery:' .. id, 'host')
+  redis.call('HSET', 'kc:delivery:' .. id, 'next_ms', at_ms)
+  redis.call('ZADD', 'kc:due:' .. host, at_ms, id)
+  offer_host(host)
+end
+
+local function write_outbox(uid, event, now)
+  local f = redis.call('HMGET', job_key(uid), 'webhook_url', 'webhook_host', 'webhook_events', 'owner')
+  if not f[1] or not string.find(' ' .. f[3] .. ' ', ' ' .. event .. ' ', 1, true) then return false end
+  local id = 'msg_' .. string.sub(uid, 5) .. '_' .. redis.call('LLEN', job_key(uid, 'deliveries'))
+  redis.call('HSET', 'kc:delivery:' .. id, 'id', id, 'job', uid, 'owner', f[4], 'event', event,
+    'url', f[1], 'host', f[2], 'status', 'pending', 'attempts', 0, 'created_ms', now)
+  redis.call('RPUSH', job_key(uid, 'deliveries'), id)
+  schedule_delivery(id, now)
+  return true
+end
+
+-- The end of a job: status, place in every queue, and its webhook row, in one script -------------
+
+local function end_job(uid, status, now, fields)
+  move_job(uid, status)
+  local job = job_key(uid)
+  for name, value in pairs(fields or {}) do redis.call('HSET', job, name, value) end
+  local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner')
+  local expires = now + tonumber(f[1]) * 1000
+  redis.call('HSET', job, 'completed_ms', now, 'expires_ms', expires, 'stage', '')
+  withdraw_job(uid)
+  redis.call('ZREM', 'kc:queue:plan', uid)
+  redis.call('ZREM', 'kc:queue:assemble', uid)
+  redis.call('ZREM', 'kc:queue:assemble:long', uid)
+  redis.call('ZREM', 'kc:deadlines', uid)
+  redis.call('ZADD', 'kc:expiries', expires, uid)
+  for _, member in ipairs(redis.call('ZRANGE', job_key(uid, 'ready'), 0, -1)) do
+    drop_ready(uid, member)
+  end
+  redis.call('DEL', job_key(uid, 'input'), job_key(uid, 'payload'))
+  redis.call('DECRBY', 'kc:queued_chars', f[2])
+  redis.call('DECRBY', 'kc:queued_chars:' .. f[3], f[2])
+  redis.call('DECR', 'kc:queued_jobs')
+  return write_outbox(uid, 'job.' .. status, now)
+end
+
+local function fail_job(uid, code, message, now)
+  return end_job(uid, 'failed', now, { error_code = code, error_message = message })
+end
+
+-- Segments ----------------------------------------------------------------------------------------
+
+local function get_segment(uid, index)
+  local text = redis.call('HGET', job_key(uid, 'segments'), index)
+  return text and cjson.decode(text)
+end
+
+local function set_segment(uid, index, segment)
+  redis.call('HSET', job_key(uid, 'segments'), index, cjson.encode(segment))
+end
+
+local function queue_assembly_if_whole(uid, now)
+  local f = redis.call('HMGET', job_key(uid), 'planned', 'total', 'done')
+  if f[1] ~= '1' or f[2] ~= f[3] then return false end
+  enqueue_stage(uid, 'assemble', now)
+  return true
+end
+
+-- Marks a segment done with stored audio; the caller has checked its token and its move.
+local function complete_segment(uid, index, segment, key, samples, reused)
+  segment.status, segment.key, segment.samples, segment.reused = 'done', key, samples, reused or nil
+  segment.token = nil
+  set_segment(uid, index, segment)
+  redis.call('HDEL', job_key(uid, 'payload'), index)
+  redis.call('HINCRBY', job_key(uid), 'done', 1)
+  redis.call('HINCRBYFLOAT', job_key(uid), 'audio_s', samples / 24000)
+  if reused then
+    redis.call('HINCRBY', job_key(uid), 'reused', 1)
+    count('segments_reused')
+  end
+end
+
+local function stored_audio(hash, now)
+  local f = redis.call('HMGET', 'kc:audio:' .. hash, 'key', 'samples')
+  if not f[1] then return nil end
+  redis.call('ZADD', 'kc:audio_used', now, hash)
+  return f[1], tonumber(f[2])
+end

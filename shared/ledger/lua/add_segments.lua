@@ -1,0 +1,56 @@
+-- One planned slice. ARGV: uid, token, incarnation, slice as JSON {segments, bytes, chars, final,
+-- warnings, speech}. Each segment is {record, payload or nil}. Answers {ring synth, ring assemble, ring plan}.
+local uid, token, incarnation = ARGV[1], ARGV[2], ARGV[3]
+local slice = cjson.decode(ARGV[4])
+local now = now_ms()
+local job = job_key(uid)
+unhold(incarnation, 'plan|' .. uid .. '|' .. token)
+local f = redis.call('HMGET', job, 'status', 'plan_token', 'total')
+if f[2] ~= token or is_terminal(f[1]) then return lost('plan of ' .. uid) end
+
+local index = tonumber(f[3])
+local waiting = 0
+for _, planned in ipairs(slice.segments) do
+  local segment = planned.record
+  if segment.hash then
+    local key, samples = stored_audio(segment.hash, now)
+    if key then
+      complete_segment(uid, index, segment, key, samples, true)
+    else
+      segment.status, segment.attempts = 'waiting', 0
+      set_segment(uid, index, segment)
+      redis.call('HSET', job_key(uid, 'payload'), index, planned.payload)
+      add_ready(uid, index, segment.length)
+      waiting = waiting + 1
+    end
+  else -- a pause is silence of known length: born done
+    segment.status = 'done'
+    set_segment(uid, index, segment)
+    redis.call('HINCRBY', job, 'done', 1)
+    redis.call('HINCRBYFLOAT', job, 'audio_s', segment.samples / 24000)
+  end
+  index = index + 1
+end
+for _, warning in ipairs(slice.warnings) do
+  if redis.call('LLEN', job_key(uid, 'warnings')) < WARNINGS then
+    redis.call('RPUSH', job_key(uid, 'warnings'), warning)
+  end
+  redis.call('HINCRBY', job, 'warnings_total', 1)
+end
+if slice.speech then redis.call('HSET', job, 'speech', 1) end
+redis.call('HSET', job, 'total', index, 'plan_bytes', slice.bytes, 'plan_chars', slice.chars,
+  'plan_attempts', 0, 'plan_token', '')
+if waiting > 0 then offer_job(uid) end
+
+if not slice.final then
+  enqueue_stage(uid, 'plan', now)
+  return { waiting, 0, 1 }
+end
+redis.call('HSET', job, 'planned', 1, 'stage', 'render')
+redis.call('DEL', job_key(uid, 'input'))
+if redis.call('HGET', job, 'speech') ~= '1' then
+  fail_job(uid, 'nothing_to_speak', 'Nothing in the input could be pronounced in its language.', now)
+  return { 0, 0, 0 }
+end
+local whole = queue_assembly_if_whole(uid, now)
+return { waiting, whole and 1 or 0, 0 }

@@ -1,0 +1,253 @@
+"""What the ledger keeps of a job, and how it is written and read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from shared.formats import AudioFormat
+from shared.languages import Language
+from shared.ledger.states import DeliveryStatus, JobStatus, Lane, SegmentStatus
+from shared.manifest import EngineStamp
+from shared.voices import VoiceMix, parse_voice
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What is to be made; frozen at submission, read by every stage.
+
+    Attributes:
+        voice: canonical text of the mix, parsed by `parse_voice`.
+        language: of the input.
+        speed: 0.25 to 4.
+        outputs: at least one format; the first is the job's main output.
+        model: the name the client gave or the default.
+        metadata: at most 16 pairs, handed back as they came.
+    """
+
+    voice: str
+    language: Language
+    speed: float
+    outputs: tuple[AudioFormat, ...]
+    model: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def mix(self) -> VoiceMix:
+        """The voice, parsed."""
+        return parse_voice(self.voice)
+
+    def to_json(self) -> str:
+        """Encode for the ledger."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "JobSpec":
+        """Decode what `to_json` wrote."""
+        fields = json.loads(text)
+        fields["language"] = Language(fields["language"])
+        fields["outputs"] = tuple(AudioFormat(name) for name in fields["outputs"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A submission, checked, on its way into the ledger.
+
+    Attributes:
+        uid: `job_` and 26 characters that sort by time.
+        owner: id of the key that submits it.
+        input: the text, 1 to 2 000 000 characters.
+        payload: hash of the whole request, to tell a repeat from another use of its key.
+        idempotency: hash of the client's `Idempotency-Key`.
+        client_id: the client's own id, with PUT.
+        share: the owner's weight in the fair queue.
+    """
+
+    uid: str
+    owner: str
+    spec: JobSpec
+    input: str
+    engine: EngineStamp
+    payload: str
+    lane: Lane
+    deadline_s: int
+    ttl_s: int
+    share: float = 1.0
+    idempotency: str | None = None
+    client_id: str | None = None
+    custom_id: str | None = None
+    webhook_url: str | None = None
+    webhook_host: str | None = None
+    webhook_events: str | None = None
+
+    def to_json(self) -> str:
+        """Encode all but the input, absent fields left out (cjson would read null as a value)."""
+        fields = {
+            name: value
+            for name, value in vars(self).items()
+            if value is not None and name not in {"input", "spec", "engine"}
+        }
+        return json.dumps(
+            {
+                **fields,
+                "spec": self.spec.to_json(),
+                "engine": self.engine.to_json(),
+                "input_chars": len(self.input),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """One stored file of a finished job.
+
+    Attributes:
+        key: in object storage.
+        bytes: its size.
+        audio_s: seconds of audio in it.
+        sha256: 64 hex digits over the file.
+    """
+
+    format: AudioFormat
+    key: str
+    bytes: int
+    audio_s: float
+    sha256: str
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as the ledger knows it; times are seconds since 1970, UTC."""
+
+    uid: str
+    id: str
+    owner: str
+    status: JobStatus
+    stage: str
+    lane: Lane
+    spec: JobSpec
+    input_chars: int
+    created_at: float
+    started_at: float | None
+    completed_at: float | None
+    expires_at: float | None
+    deadline_at: float
+    custom_id: str | None
+    planned: bool
+    segments_total: int
+    segments_done: int
+    segments_reused: int
+    audio_s: float
+    synthesis_s: float
+    encode_s: float
+    attempts: int
+    worker: str | None
+    model: str | None
+    stand_in: bool | None
+    outputs: tuple[OutputFile, ...]
+    warnings_total: int
+    error_code: str | None
+    error_message: str | None
+    webhook_url: str | None
+    purged: bool
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[str, str]) -> "JobRecord":
+        """Read a job from its Redis hash."""
+
+        def seconds(name: str) -> float | None:
+            return float(fields[name]) / 1000 if name in fields else None
+
+        outputs = tuple(
+            OutputFile(**{**item, "format": AudioFormat(item["format"])})
+            for item in json.loads(fields.get("result", "[]"))
+        )
+        stand_in = fields.get("stand_in")
+        return cls(
+            uid=fields["uid"],
+            id=fields["id"],
+            owner=fields["owner"],
+            status=JobStatus(fields["status"]),
+            stage=fields.get("stage", ""),
+            lane=Lane(fields["lane"]),
+            spec=JobSpec.from_json(fields["spec"]),
+            input_chars=int(fields["input_chars"]),
+            created_at=float(fields["created_ms"]) / 1000,
+            started_at=seconds("started_ms"),
+            completed_at=seconds("completed_ms"),
+            expires_at=seconds("expires_ms"),
+            deadline_at=float(fields["deadline_ms"]) / 1000,
+            custom_id=fields.get("custom_id"),
+            planned=fields["planned"] == "1",
+            segments_total=int(fields["total"]),
+            segments_done=int(fields["done"]),
+            segments_reused=int(fields["reused"]),
+            audio_s=float(fields["audio_s"]),
+            synthesis_s=float(fields.get("synthesis_s", 0)),
+            encode_s=float(fields.get("encode_s", 0)),
+            attempts=int(fields.get("attempts", 0)),
+            worker=fields.get("worker"),
+            model=fields.get("model"),
+            stand_in=None if stand_in is None else stand_in == "1",
+            outputs=outputs,
+            warnings_total=int(fields.get("warnings_total", 0)),
+            error_code=fields.get("error_code"),
+            error_message=fields.get("error_message"),
+            webhook_url=fields.get("webhook_url"),
+            purged="purged" in fields,
+        )
+
+
+@dataclass(frozen=True)
+class SegmentRecord:
+    """A segment as the ledger knows it.
+
+    Attributes:
+        start: index of its first character in the input.
+        end: index after its last one.
+        samples: of its audio at 24 kHz, once done.
+        key: of its audio in object storage; None for a pause and until done.
+        reused: True when the audio existed already.
+    """
+
+    index: int
+    status: SegmentStatus
+    start: int
+    end: int
+    attempts: int
+    samples: int | None
+    key: str | None
+    reused: bool
+    pause: bool
+
+    @classmethod
+    def from_json(cls, index: int, text: str) -> "SegmentRecord":
+        """Read a segment from its field in the job's hash of segments."""
+        fields: dict[str, Any] = json.loads(text)
+        return cls(
+            index=index,
+            status=SegmentStatus(fields["status"]),
+            start=fields["start"],
+            end=fields["end"],
+            attempts=fields.get("attempts", 0),
+            samples=fields.get("samples"),
+            key=fields.get("key"),
+            reused=fields.get("reused", False),
+            pause="hash" not in fields,
+        )
+
+
+@dataclass(frozen=True)
+class DeliveryRecord:
+    """A webhook delivery as the ledger knows it; times are seconds since 1970, UTC."""
+
+    id: str
+    job: str
+    event: str
+    url: str
+    status: DeliveryStatus
+    attempts: int
+    created_at: float
+    next_attempt_at: float | None
+    log: tuple[dict[str, Any], ...]

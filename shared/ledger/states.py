@@ -1,0 +1,94 @@
+"""The states of jobs, segments and deliveries, and the only moves between them."""
+
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """Where a job stands; the last four are terminal and never change."""
+
+    QUEUED = "queued"
+    """Accepted; no worker has begun."""
+    PROCESSING = "processing"
+    """A plan worker has claimed it at least once."""
+    SUCCEEDED = "succeeded"
+    """Every requested file is stored and complete."""
+    FAILED = "failed"
+    """It can't be made; `error` says why."""
+    CANCELED = "canceled"
+    """The client asked for no more work."""
+    EXPIRED = "expired"
+    """Its deadline passed first."""
+
+
+class SegmentStatus(StrEnum):
+    """Where a segment stands."""
+
+    WAITING = "waiting"
+    """In its job's ready queue."""
+    LEASED = "leased"
+    """In a batch of a synth worker, under a fencing token."""
+    DONE = "done"
+    """Its audio is stored (or it is a pause)."""
+
+
+class DeliveryStatus(StrEnum):
+    """Where a webhook delivery stands."""
+
+    PENDING = "pending"
+    """Due now or at `next_attempt_at`."""
+    SENDING = "sending"
+    """A deliver worker holds it."""
+    DELIVERED = "delivered"
+    """The receiver answered 2xx."""
+    GONE = "gone"
+    """The receiver answered 410: it wants no more."""
+    EXHAUSTED = "exhausted"
+    """Every scheduled attempt failed; it can be replayed."""
+
+
+JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset(
+        {JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED}
+    ),
+    JobStatus.PROCESSING: frozenset(
+        {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED}
+    ),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELED: frozenset(),
+    JobStatus.EXPIRED: frozenset(),
+}
+
+SEGMENT_MOVES: dict[SegmentStatus, frozenset[SegmentStatus]] = {
+    # Waiting to done: another job stored the same audio meanwhile.
+    SegmentStatus.WAITING: frozenset({SegmentStatus.LEASED, SegmentStatus.DONE}),
+    SegmentStatus.LEASED: frozenset({SegmentStatus.DONE, SegmentStatus.WAITING}),
+    SegmentStatus.DONE: frozenset(),
+}
+
+DELIVERY_MOVES: dict[DeliveryStatus, frozenset[DeliveryStatus]] = {
+    DeliveryStatus.PENDING: frozenset({DeliveryStatus.SENDING}),
+    DeliveryStatus.SENDING: frozenset(
+        {
+            DeliveryStatus.PENDING,
+            DeliveryStatus.DELIVERED,
+            DeliveryStatus.GONE,
+            DeliveryStatus.EXHAUSTED,
+        }
+    ),
+    # A replay is the client's to ask for, whatever came of the first round.
+    DeliveryStatus.DELIVERED: frozenset({DeliveryStatus.PENDING}),
+    DeliveryStatus.GONE: frozenset({DeliveryStatus.PENDING}),
+    DeliveryStatus.EXHAUSTED: frozenset({DeliveryStatus.PENDING}),
+}
+
+TERMINAL: frozenset[JobStatus] = frozenset(s for s, moves in JOB_MOVES.items() if not moves)
+
+
+class Lane(StrEnum):
+    """Which queue a job's segments wait in."""
+
+    INTERACTIVE = "interactive"
+    """Served first."""
+    BATCH = "batch"
+    """Guaranteed every fifth batch while it has work."""

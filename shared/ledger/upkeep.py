@@ -1,0 +1,89 @@
+"""The ledger as the reconciler sees it: what time alone puts right."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from shared.ledger.scripts import script, text
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits, by stage: how many, and for how long the oldest has.
+
+    Attributes:
+        plan: jobs with text to plan.
+        synth: jobs with segments to render.
+        assemble: jobs with audio to encode.
+        deliver: hosts with a webhook due.
+        segments: that wait for a device.
+        phonemes: in those segments.
+    """
+
+    plan: int
+    synth: int
+    assemble: int
+    deliver: int
+    plan_age_s: float
+    synth_age_s: float
+    assemble_age_s: float
+    deliver_age_s: float
+    segments: int
+    phonemes: int
+
+    @classmethod
+    def from_row(cls, row: list[Any]) -> "Backlog":
+        """Read the answer of the script `claimable`."""
+        numbers = [int(item) for item in row]
+        return cls(*numbers[:4], *(ms / 1000 for ms in numbers[4:8]), *numbers[8:])
+
+
+class Upkeep:
+    """Expiry, retention and garbage. Every method is idempotent; raises `RedisError`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self._scripts: dict[str, Any] = {}
+
+    def _run(self, name: str, *args: int) -> Any:
+        if name not in self._scripts:
+            self._scripts[name] = self.client.register_script(script(name))
+        return self._scripts[name](args=args)
+
+    def backlog(self) -> Backlog:
+        """Return what waits at each stage."""
+        return Backlog.from_row(self._run("claimable"))
+
+    def expire_jobs(self) -> tuple[int, bool]:
+        """End open jobs past their deadline: how many, and whether webhooks are owed."""
+        ended, deliver = self._run("expire_jobs")
+        return ended, bool(deliver)
+
+    def purge_audio(self, *, record_ttl_s: int) -> int:
+        """Mark for sweeping the audio of jobs whose time to live is over; return how many."""
+        return int(self._run("purge_audio", record_ttl_s * 1000))
+
+    def stale_records(self) -> list[str]:
+        """Return up to 100 jobs whose record has outlived its own time to live."""
+        now_s, _ = self.client.time()
+        rows = self.client.zrangebyscore("kc:records", "-inf", now_s * 1000, start=0, num=100)
+        return [text(row) for row in rows]
+
+    def delete_job(self, uid: str) -> None:
+        """Forget a finished job."""
+        if "delete" not in self._scripts:
+            self._scripts["delete"] = self.client.register_script(script("delete"))
+        self._scripts["delete"](args=[uid])
+
+    def forget_audio(self, *, unused_s: int) -> list[str]:
+        """Forget segment audio unused for that long; return its objects' keys."""
+        return [text(key) for key in self._run("forget_audio", unused_s * 1000)]
+
+    def garbage(self) -> list[str]:
+        """Return prefixes of objects that nothing refers to any more."""
+        return [text(prefix) for prefix in self.client.smembers("kc:garbage")]
+
+    def swept(self, prefix: str) -> None:
+        """Take a prefix off the list, its objects being gone."""
+        self.client.srem("kc:garbage", prefix)

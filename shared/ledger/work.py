@@ -1,0 +1,454 @@
+"""The ledger as the workers see it: claim under a lease, finish under its token."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import redis
+from redis.exceptions import ResponseError
+
+from shared.errors import IllegalTransition, LostLease
+from shared.languages import Language
+from shared.ledger.records import JobSpec, OutputFile, SegmentRecord
+from shared.ledger.scripts import script, text
+from shared.ledger.states import DeliveryStatus
+from shared.manifest import EngineManifest, EngineStamp
+
+ALIKE_RATIO = 1.5
+"""Longest over shortest phoneme count in one batch: padding costs as much as speech."""
+
+
+@dataclass(frozen=True)
+class Rings:
+    """Which stages have work now, and so deserve a wake-up."""
+
+    plan: bool = False
+    synth: bool = False
+    assemble: bool = False
+    deliver: bool = False
+
+
+@dataclass(frozen=True)
+class PlanClaim:
+    """A job whose next slice of text is to be planned.
+
+    Attributes:
+        bytes_done: offset of the slice in the UTF-8 input.
+        chars_done: the same in characters.
+    """
+
+    uid: str
+    token: str
+    bytes_done: int
+    chars_done: int
+    spec: JobSpec
+    owner: str
+    engine: EngineStamp
+    id: str
+
+
+@dataclass(frozen=True)
+class SegmentPayload:
+    """All a synth worker needs of a segment; the wire format is versioned by `v`.
+
+    Attributes:
+        hash: 64 hex digits over all that determines the audio.
+        engine: fingerprint of the engine the hash was made for.
+    """
+
+    phonemes: str
+    text: str
+    language: Language
+    voice: str
+    speed: float
+    seed: int
+    hash: str
+    engine: str
+    v: int = 1
+
+    def to_json(self) -> str:
+        """Encode for the ledger."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "SegmentPayload":
+        """Decode what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "language": Language(fields["language"])})
+
+
+@dataclass(frozen=True)
+class NewSegment:
+    """A planned segment on its way into the ledger.
+
+    Attributes:
+        start: index of its first character in the job's input.
+        end: index after its last one.
+        samples: of silence, for a pause.
+        payload: None for a pause.
+    """
+
+    start: int
+    end: int
+    samples: int = 0
+    payload: SegmentPayload | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Encode for the script `add_segments`."""
+        record: dict[str, Any] = {"start": self.start, "end": self.end}
+        if self.payload is None:
+            return {"record": {**record, "samples": self.samples}}
+        record |= {"hash": self.payload.hash, "length": len(self.payload.phonemes)}
+        return {"record": record, "payload": self.payload.to_json()}
+
+
+@dataclass(frozen=True)
+class SegmentClaim:
+    """One member of a batch."""
+
+    uid: str
+    index: int
+    token: int
+    payload: SegmentPayload
+    attempt: int
+
+
+@dataclass(frozen=True)
+class RenderedSegment:
+    """One stored member of a batch.
+
+    Attributes:
+        key: of its audio in object storage.
+        samples: at 24 kHz.
+    """
+
+    claim: SegmentClaim
+    key: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class AssemblyClaim:
+    """A job whose segments are all done."""
+
+    uid: str
+    token: str
+    spec: JobSpec
+    segments_total: int
+    id: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class DeliveryClaim:
+    """A webhook that is due.
+
+    Attributes:
+        attempt: 1 for the first.
+        body: the frozen bytes, or None before the first attempt froze them.
+    """
+
+    id: str
+    token: str
+    attempt: int
+    uid: str
+    url: str
+    event: str
+    created_at: float
+    body: bytes | None
+
+
+@contextmanager
+def _ledger_errors() -> Iterator[None]:
+    try:
+        yield
+    except ResponseError as error:
+        text = str(error)
+        if "KCLOST" in text:
+            raise LostLease(f"The lease is gone: {text.partition('KCLOST ')[2]}.") from error
+        if "KCMOVE" in text:
+            raise IllegalTransition(f"No such move: {text.partition('KCMOVE ')[2]}.") from error
+        raise
+
+
+class WorkLedger:
+    """Claims and finishes work for one incarnation of a worker's process.
+
+    Every method is one atomic script. Those that finish something raise `LostLease` when the item
+    was given to somebody else, and redis-py's `RedisError` when Redis is away.
+
+    Args:
+        client: `decode_responses=False`; the ledger decodes.
+        incarnation: unique name of this process; its parent renews the lease held in that name.
+        lease_s: seconds the lease lives without renewal.
+        attempts_max: times an item is tried before its job fails.
+    """
+
+    def __init__(
+        self, client: redis.Redis, *, incarnation: str, lease_s: float, attempts_max: int
+    ) -> None:
+        self.client = client
+        self.incarnation = incarnation
+        self._lease_ms = int(lease_s * 1000)
+        self._attempts_max = attempts_max
+        self._worker = incarnation.partition("/")[0]
+        self._scripts: dict[str, Any] = {}
+
+    def _run(self, name: str, *args: str | bytes | int | float) -> Any:
+        found = self._scripts.get(name)
+        if found is None:
+            found = self._scripts[name] = self.client.register_script(script(name))
+        with _ledger_errors():
+            return found(args=args)
+
+    # Plan
+
+    def claim_plan(self) -> PlanClaim | None:
+        """Return the next job whose text waits to be planned."""
+        row = self._run("claim_plan", self.incarnation, self._lease_ms, self._attempts_max)
+        if not row:
+            return None
+        uid, token, bytes_done, chars_done, spec, owner, engine, job_id = _texts(row)
+        return PlanClaim(
+            uid,
+            token,
+            int(bytes_done),
+            int(chars_done),
+            JobSpec.from_json(spec),
+            owner,
+            EngineStamp.from_json(engine),
+            job_id,
+        )
+
+    def input_bytes(self, uid: str, start: int, size: int) -> bytes:
+        """Return at most `size` bytes of the job's UTF-8 input from `start`."""
+        found = self.client.getrange(f"kc:job:{uid}:input", start, start + size - 1)
+        return found if isinstance(found, bytes) else found.encode()
+
+    def add_segments(
+        self,
+        claim: PlanClaim,
+        segments: Sequence[NewSegment],
+        *,
+        bytes_done: int,
+        chars_done: int,
+        final: bool,
+        warnings: Sequence[dict[str, Any]] = (),
+    ) -> Rings:
+        """Record one planned slice; with `final` the job has no more text."""
+        slice_ = {
+            "segments": [segment.to_wire() for segment in segments],
+            "bytes": bytes_done,
+            "chars": chars_done,
+            "final": final,
+            "speech": any(segment.payload is not None for segment in segments),
+            "warnings": [json.dumps(warning, ensure_ascii=False) for warning in warnings],
+        }
+        waiting, assemble, plan = self._run(
+            "add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_)
+        )
+        # A job without anything to speak ends here, and may owe a webhook.
+        return Rings(bool(plan), bool(waiting), bool(assemble), deliver=final)
+
+    # Synth
+
+    def claim_segments(self, most: int) -> tuple[list[SegmentClaim], Rings]:
+        """Return a batch of at most `most` segments alike in length, and who else has work."""
+        batch, waiting, assemble, deliver = self._run(
+            "claim_segments",
+            self.incarnation,
+            self._lease_ms,
+            self._attempts_max,
+            most,
+            ALIKE_RATIO,
+        )
+        claims = [
+            SegmentClaim(
+                uid.decode(),
+                index,
+                token,
+                SegmentPayload.from_json(payload.decode()),
+                attempt,
+            )
+            for uid, index, token, payload, attempt in batch
+        ]
+        return claims, Rings(synth=bool(waiting), assemble=bool(assemble), deliver=bool(deliver))
+
+    def finish_segments(
+        self,
+        rendered: Sequence[RenderedSegment],
+        *,
+        synthesis_s: float,
+        engine: EngineManifest,
+    ) -> tuple[list[str], Rings]:
+        """Record a stored batch.
+
+        Returns:
+            Keys of objects that nobody will use (their segment was done already), and rings.
+        """
+        batch = {
+            "segments": [
+                {
+                    "uid": item.claim.uid,
+                    "index": item.claim.index,
+                    "token": item.claim.token,
+                    "hash": item.claim.payload.hash,
+                    "key": item.key,
+                    "samples": item.samples,
+                    "chars": len(item.claim.payload.text),
+                }
+                for item in rendered
+            ],
+            "synthesis_s": synthesis_s,
+            "worker": self._worker,
+            "model": engine.model,
+            "stand_in": int(engine.stand_in),
+        }
+        verdicts, assemble = self._run("finish_segments", self.incarnation, json.dumps(batch))
+        return [key for key in _texts(verdicts) if key], Rings(assemble=bool(assemble))
+
+    def fail_segment(
+        self, claim: SegmentClaim, *, code: str, message: str, permanent: bool
+    ) -> Rings:
+        """Give a segment back to be tried alone, or fail its job when that cannot help."""
+        verdict, deliver = self._run(
+            "fail_segment",
+            claim.uid,
+            claim.index,
+            claim.token,
+            self.incarnation,
+            self._attempts_max,
+            code,
+            message,
+            int(permanent),
+        )
+        return Rings(synth=verdict == b"retry", deliver=bool(deliver))
+
+    # Assemble
+
+    def claim_assembly(self, *, long_most: int) -> AssemblyClaim | None:
+        """Return the next job to assemble; this worker holds at most `long_most` long ones."""
+        row = self._run(
+            "claim_assembly",
+            self.incarnation,
+            self._lease_ms,
+            self._attempts_max,
+            self._worker,
+            long_most,
+        )
+        if not row:
+            return None
+        uid, token, spec, total, job_id, owner = _texts(row)
+        return AssemblyClaim(uid, token, JobSpec.from_json(spec), int(total), job_id, owner)
+
+    def segments(self, uid: str, start: int, stop: int) -> list[SegmentRecord]:
+        """Return the job's segments `start` to `stop` (exclusive)."""
+        if start >= stop:
+            return []
+        rows = self.client.hmget(f"kc:job:{uid}:segments", [str(i) for i in range(start, stop)])
+        if None in rows:
+            raise LostLease(f"Segments of {uid} are gone.")
+        return [
+            SegmentRecord.from_json(start + i, text(row))
+            for i, row in enumerate(rows)
+            if row is not None
+        ]
+
+    def is_open(self, uid: str) -> bool:
+        """Return whether the job still wants work done."""
+        status = self.client.hget(f"kc:job:{uid}", "status")
+        return status in {b"queued", b"processing"}
+
+    def finish_job(
+        self, claim: AssemblyClaim, outputs: Sequence[OutputFile], *, encode_s: float
+    ) -> Rings:
+        """Record the stored files: the job has succeeded, and its webhook row is written."""
+        result = json.dumps([asdict(output) for output in outputs])
+        deliver = self._run(
+            "finish_job", claim.uid, claim.token, self.incarnation, self._worker, result, encode_s
+        )
+        return Rings(deliver=bool(deliver))
+
+    def fail_stage(
+        self, claim: PlanClaim | AssemblyClaim, *, code: str, message: str, permanent: bool
+    ) -> Rings:
+        """Give a job back to its stage, or fail it when that cannot help."""
+        stage = "plan" if isinstance(claim, PlanClaim) else "assemble"
+        verdict, deliver = self._run(
+            "fail_stage",
+            claim.uid,
+            stage,
+            claim.token,
+            self.incarnation,
+            self._worker,
+            self._attempts_max,
+            code,
+            message,
+            int(permanent),
+        )
+        again = verdict == b"retry"
+        return Rings(
+            plan=again and stage == "plan",
+            assemble=again and stage == "assemble",
+            deliver=bool(deliver),
+        )
+
+    # Deliver
+
+    def claim_delivery(self, *, host_slots: int) -> DeliveryClaim | None:
+        """Return the webhook longest due whose host has a free slot."""
+        row = self._run("claim_delivery", self.incarnation, self._lease_ms, host_slots)
+        if not row:
+            return None
+        delivery_id, token, attempt, uid, url, event, created_ms, body = row
+        return DeliveryClaim(
+            delivery_id.decode(),
+            str(token),
+            int(attempt),
+            uid.decode(),
+            url.decode(),
+            event.decode(),
+            float(created_ms) / 1000,
+            body or None,
+        )
+
+    def job_fields(self, uid: str) -> dict[str, str]:
+        """Return the job's hash, for the webhook's body."""
+        return {
+            text(name): text(value) for name, value in self.client.hgetall(f"kc:job:{uid}").items()
+        }
+
+    def freeze_body(self, claim: DeliveryClaim, body: bytes) -> bytes:
+        """Return the bytes that every attempt sends: those of the first to get here."""
+        return bytes(self._run("freeze_body", claim.id, body))
+
+    def record_attempt(
+        self,
+        claim: DeliveryClaim,
+        *,
+        status: DeliveryStatus,
+        next_s: float,
+        entry: dict[str, Any],
+    ) -> None:
+        """Record what came of an attempt; `next_s` counts when `status` is pending."""
+        self._run(
+            "record_attempt",
+            claim.id,
+            claim.token,
+            self.incarnation,
+            status,
+            int(next_s * 1000),
+            json.dumps(entry, ensure_ascii=False),
+        )
+
+    # The process itself
+
+    def register_engine(self, engine: EngineManifest) -> None:
+        """Tell planners and gateways what this cluster speaks with."""
+        self.client.set("kc:engine", engine.to_json())
+
+
+def _texts(row: Sequence[bytes | int]) -> list[str]:
+    return [text(item) for item in row]
