@@ -93,6 +93,24 @@ class ImplausibleAudio(TransientError):
     code = "implausible_audio"
 
 
+class DamagedSegment(PermanentError):
+    """A stored segment's bytes are cut short or are not a segment's."""
+
+    code = "damaged_segment"
+
+
+class IncompleteAudio(PermanentError):
+    """The segments do not add up to the audio that was planned."""
+
+    code = "incomplete_audio"
+
+
+class EncodingFailed(TransientError):
+    """An encoder or its disk failed."""
+
+    code = "encoding_failed"
+
+
 class LostLease(PermanentError):
     """The item was given to somebody else; this result must be thrown away."""
 
@@ -121,3 +139,21 @@ class ForbiddenAddress(PermanentError):
     """The webhook's address is not one this cluster may connect to."""
 
     code = "webhook_address_forbidden"
+
+
+class InvalidWebhook(InvalidInput):
+    """The webhook's URL is not one that can be called."""
+
+    code = "invalid_webhook"
+
+
+class ResolveFailed(TransientError):
+    """The webhook's host name could not be resolved."""
+
+    code = "webhook_unresolvable"
+
+
+class UnknownApiKey(PermanentError):
+    """No API key has that id."""
+
+    code = "unknown_api_key"
