@@ -1,0 +1,91 @@
+"""Who is served next: fair over keys and jobs, alike in length, with a lane for the impatient."""
+
+from shared.ledger.states import Lane
+from tests.integration.ledger.conftest import LedgerDriver
+
+
+def served(ledger: LedgerDriver, batches: int, *, most: int = 4) -> list[list[str]]:
+    """Render so many batches; return the uids in each."""
+    worker = ledger.worker()
+    found = []
+    for _ in range(batches):
+        claims, _ = worker.claim_segments(most)
+        ledger.finish(worker, claims)
+        found.append([claim.uid for claim in claims])
+    return found
+
+
+def test_a_short_job_does_not_wait_for_a_book(ledger: LedgerDriver) -> None:
+    book = ledger.accept("book")
+    ledger.plan([f"b{i}" for i in range(500)])
+    served(ledger, 10)
+    shorts = [ledger.accept(f"short{i}") for i in range(20)]
+    for i in range(20):
+        ledger.plan([f"s{i}"])
+    order = [uid for batch in served(ledger, 10) for uid in batch]
+    assert set(shorts) <= set(order)
+    assert book in order
+
+
+def test_a_key_with_many_jobs_leaves_half_to_a_key_with_one(ledger: LedgerDriver) -> None:
+    for i in range(10):
+        ledger.accept(f"many{i}", owner="many")
+        ledger.plan([f"m{i}-{j}" for j in range(50)])
+    one = ledger.accept("one", owner="one")
+    ledger.plan([f"o{j}" for j in range(200)])
+    order = [uid for batch in served(ledger, 50, most=1) for uid in batch]
+    assert 20 <= order.count(one) <= 30
+
+
+def test_a_share_of_three_gets_three_times_as_much(ledger: LedgerDriver) -> None:
+    big = ledger.accept("big", owner="big", share=3.0)
+    ledger.plan([f"b{j}" for j in range(200)])
+    small = ledger.accept("small", owner="small", share=1.0)
+    ledger.plan([f"s{j}" for j in range(200)])
+    order = [uid for batch in served(ledger, 80, most=1) for uid in batch]
+    assert 2.4 <= order.count(big) / order.count(small) <= 3.6
+
+
+def test_the_interactive_lane_goes_first_and_batch_work_still_moves(ledger: LedgerDriver) -> None:
+    batch = ledger.accept("batch", lane=Lane.BATCH)
+    ledger.plan([f"b{j}" for j in range(200)])
+    chat = ledger.accept("chat")
+    ledger.plan([f"c{j}" for j in range(200)])
+    order = [uid for turn in served(ledger, 50, most=1) for uid in turn]
+    assert order.count(chat) == 40
+    assert order.count(batch) == 10
+
+
+def test_a_batch_holds_segments_of_alike_length(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan([f"h{i}" for i in range(8)], lengths=[10, 400, 12, 390, 14, 410, 15, 380])
+    worker = ledger.worker()
+    first, _ = worker.claim_segments(8)
+    second, _ = worker.claim_segments(8)
+    assert [len(claim.payload.phonemes) for claim in first] == [10, 12, 14, 15]
+    assert [len(claim.payload.phonemes) for claim in second] == [400, 390, 410, 380]
+
+
+def test_a_batch_is_filled_across_jobs(ledger: LedgerDriver) -> None:
+    uids = {ledger.accept(f"j{i}") for i in range(6)}
+    for i in range(6):
+        ledger.plan([f"h{i}"])
+    claims, _ = ledger.worker().claim_segments(8)
+    assert {claim.uid for claim in claims} == uids
+
+
+def test_a_job_that_returns_with_more_text_does_not_jump_the_queue(ledger: LedgerDriver) -> None:
+    book = ledger.accept("book")
+    planner = ledger.worker("p/1")
+    claim = planner.claim_plan()
+    assert claim is not None
+    ledger.add(planner, claim, [f"b{i}" for i in range(40)], final=False)
+    served(ledger, 40, most=1)
+    rest = planner.claim_plan()
+    assert rest is not None
+    assert rest.uid == book
+    other = ledger.accept("other")
+    ledger.plan([f"o{i}" for i in range(40)])
+    ledger.add(planner, rest, [f"c{i}" for i in range(40)])
+    order = [uid for batch in served(ledger, 20, most=1) for uid in batch]
+    assert order.count(other) >= 10

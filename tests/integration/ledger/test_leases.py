@@ -1,0 +1,148 @@
+"""Leases, fencing tokens and attempts: what a crash may and may not change."""
+
+import time
+
+import pytest
+
+from shared.errors import LostLease
+from shared.ledger.states import JobStatus
+from shared.ledger.work import RenderedSegment
+from tests.integration.ledger.conftest import MANIFEST, LedgerDriver
+
+
+def test_what_a_dead_process_held_is_given_to_the_next(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan(["h1"])
+    dead = ledger.worker("dead/1", lease_s=0.2)
+    held, _ = dead.claim_segments(8)
+    assert ledger.worker("next/1").claim_segments(8)[0] == []
+    time.sleep(0.25)
+    assert ledger.leases.lapsed() == ["dead/1"]
+    assert ledger.leases.release_if_dead("dead/1").synth
+    again, _ = ledger.worker("next/1").claim_segments(8)
+    assert [claim.index for claim in again] == [held[0].index]
+    assert again[0].attempt == 2
+
+
+def test_a_renewed_lease_is_left_alone(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan(["h1"])
+    ledger.worker("w/1", lease_s=0.2).claim_segments(8)
+    ledger.leases.renew(["w/1"])
+    time.sleep(0.25)
+    assert ledger.leases.lapsed() == []
+    assert not ledger.leases.release_if_dead("w/1").synth
+
+
+def test_a_late_finisher_is_refused_by_its_token(ledger: LedgerDriver) -> None:
+    uid = ledger.accept()
+    ledger.plan(["h1"])
+    slow, fast = ledger.worker("slow/1"), ledger.worker("fast/1")
+    late, _ = slow.claim_segments(8)
+    ledger.leases.release("slow/1", stopped=False)
+    ledger.finish(fast, fast.claim_segments(8)[0])
+    garbage, rings = ledger.finish(slow, late)
+    assert garbage == [f"segments/h1/{late[0].token}.wav"]
+    assert not rings.assemble
+    assert ledger.job(uid).segments_done == 1
+
+
+def test_a_late_planner_and_a_late_assembler_are_refused(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    slow = ledger.worker("slow/1")
+    plan = slow.claim_plan()
+    assert plan is not None
+    ledger.leases.release("slow/1", stopped=False)
+    with pytest.raises(LostLease):
+        ledger.add(slow, plan, ["h1"])
+    ledger.plan(["h1"])
+    ledger.render_all(ledger.worker())
+    late = slow.claim_assembly(long_most=1)
+    assert late is not None
+    ledger.leases.release("slow/1", stopped=False)
+    ledger.assemble(ledger.worker())
+    with pytest.raises(LostLease):
+        slow.finish_job(late, [], encode_s=1)
+
+
+def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_lives(
+    ledger: LedgerDriver,
+) -> None:
+    good, bad = ledger.accept("good"), ledger.accept("bad")
+    ledger.plan(["good"])
+    ledger.plan(["bad"])
+    attempts = 0
+    for turn in range(10):
+        worker = ledger.worker(f"w/{turn}")
+        claims, _ = worker.claim_segments(8)
+        if not claims:
+            break
+        if any(claim.payload.hash == "bad" for claim in claims):
+            attempts += 1
+            ledger.leases.release(f"w/{turn}", stopped=False)
+        else:
+            assert len(claims) == 1
+            ledger.finish(worker, claims)
+    assert attempts == 3
+    assert ledger.job(bad).status is JobStatus.FAILED
+    assert ledger.job(bad).error_code == "poison"
+    assert ledger.assemble(ledger.worker()) == good
+
+
+def test_a_plan_that_kills_its_worker_is_tried_three_times(ledger: LedgerDriver) -> None:
+    uid = ledger.accept()
+    for turn in range(3):
+        assert ledger.worker(f"w/{turn}").claim_plan() is not None
+        ledger.leases.release(f"w/{turn}", stopped=False)
+    assert ledger.worker("w/4").claim_plan() is None
+    assert ledger.job(uid).error_code == "poison"
+
+
+def test_work_stopped_on_purpose_uses_up_no_attempt(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan(["h1"])
+    for _ in range(5):
+        claims, _ = ledger.worker("w/1").claim_segments(8)
+        assert claims[0].attempt == 1
+        ledger.leases.release("w/1", stopped=True)
+
+
+def test_an_engine_error_is_tried_again_alone_and_then_fails_the_job(ledger: LedgerDriver) -> None:
+    uid = ledger.accept()
+    ledger.plan(["h1", "h2"])
+    worker = ledger.worker()
+    claims, _ = worker.claim_segments(8)
+    ledger.finish(worker, claims[1:])
+    rings = worker.fail_segment(claims[0], code="engine_failed", message="boom", permanent=False)
+    assert rings.synth
+    for _ in range(2):
+        (claim,), _ = worker.claim_segments(8)
+        worker.fail_segment(claim, code="engine_failed", message="boom", permanent=False)
+    job = ledger.job(uid)
+    assert (job.status, job.error_code) == (JobStatus.FAILED, "engine_failed")
+    assert "Segment 0: boom" in (job.error_message or "")
+
+
+def test_a_long_assembly_keeps_no_short_one_waiting(ledger: LedgerDriver) -> None:
+    longs = [ledger.accept(f"long{i}") for i in range(2)]
+    for i in range(2):
+        ledger.plan([f"l{i}"])
+    worker = ledger.worker("a/1")
+    for _ in longs:
+        (claim,), _ = worker.claim_segments(1)
+        rendered = RenderedSegment(claim, f"k{claim.token}", 24_000 * 3600)
+        worker.finish_segments([rendered], synthesis_s=1, engine=MANIFEST)
+    first = worker.claim_assembly(long_most=1)
+    assert first is not None
+    assert first.uid == longs[0]
+    assert worker.claim_assembly(long_most=1) is None
+    short = ledger.accept("short")
+    ledger.plan(["s"])
+    ledger.render_all(worker)
+    second = worker.claim_assembly(long_most=1)
+    assert second is not None
+    assert second.uid == short
+    worker.finish_job(first, [], encode_s=1)
+    third = worker.claim_assembly(long_most=1)
+    assert third is not None
+    assert third.uid == longs[1]
