@@ -1,0 +1,263 @@
+"""The store itself."""
+
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from shared.errors import StorageUnavailable
+from shared.storage.keys import check_key
+from shared.storage.outages import named_errors
+
+if TYPE_CHECKING:
+    from obstore import Attributes, ObjectMeta
+    from obstore.store import ObjectStore
+
+PART_BYTES = 8 * 1024 * 1024
+"""A multipart upload's part; 10 000 of them make the longest file, 80 GB."""
+PARTS_AT_ONCE = 2
+STREAM_BYTES = 1024 * 1024
+"""What a reader holds: a stream is a row of ranged requests, so a slow client meets no timeout."""
+
+_STAGED = re.compile(r".+#\d+")
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the store knows of an object.
+
+    Attributes:
+        key: relative to the store's prefix.
+        size: bytes.
+        etag: quoted, as HTTP has it; None where the store gives none.
+        modified: when it was written, UTC, by the store's clock.
+    """
+
+    key: str
+    size: int
+    etag: str | None
+    modified: datetime
+
+
+class Storage:
+    """An object store. Methods block; those named `…_async` are for an event loop.
+
+    Every method raises `ValueError` for a malformed key and `StorageUnavailable` when the store
+    does not answer, refuses, or has no room: trying again may help.
+
+    Args:
+        store: any of obstore's.
+        folder: where a local store keeps its files.
+        signer: signs URLs in place of `store`.
+    """
+
+    def __init__(
+        self, store: "ObjectStore", *, folder: Path | None = None, signer: S3Store | None = None
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._signer = signer or (
+            store if isinstance(store, S3Store | GCSStore | AzureStore) else None
+        )
+
+    def put(
+        self, key: str, data: bytes, *, media_type: str | None = None, filename: str | None = None
+    ) -> None:
+        """Write `data` under `key`, whole or not at all.
+
+        Args:
+            key: see `check_key`.
+            data: the object.
+            media_type: the `Content-Type` a signed download answers with.
+            filename: the name a browser saves a signed download under.
+        """
+        self._write(key, data, media_type, filename)
+
+    def put_file(
+        self, key: str, path: Path, *, media_type: str | None = None, filename: str | None = None
+    ) -> None:
+        """Write the file at `path` under `key`; see `put`. Holds some 32 MiB at most."""
+        if not path.is_file():
+            raise ValueError(f"no such file: {path}")
+        self._write(key, path, media_type, filename)
+
+    def get(self, key: str) -> bytes:
+        """Return the whole object.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        with named_errors(key):
+            return obstore.get(self._store, check_key(key)).bytes().to_bytes()
+
+    async def get_async(self, key: str) -> bytes:
+        """Do as `get` does."""
+        with named_errors(key):
+            result = await obstore.get_async(self._store, check_key(key))
+            return (await result.bytes_async()).to_bytes()
+
+    def size(self, key: str) -> int:
+        """Return the object's size in bytes, or raise `ObjectMissing`."""
+        return self.head(key).size
+
+    def head(self, key: str) -> ObjectInfo:
+        """Describe an object.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        with named_errors(key):
+            return _info(obstore.head(self._store, check_key(key)))
+
+    async def head_async(self, key: str) -> ObjectInfo:
+        """Do as `head` does."""
+        with named_errors(key):
+            return _info(await obstore.head_async(self._store, check_key(key)))
+
+    def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield bytes `start` (included) to `end` (excluded; None: the object's) in order.
+
+        Chunks are at most `STREAM_BYTES` long. An `end` past the object's stops at its own.
+
+        Raises:
+            ObjectMissing: there is none, or it was deleted meanwhile.
+        """
+        size = self.size(key)
+        for first, last in _ranges(start, size if end is None else min(end, size)):
+            with named_errors(key):
+                chunk = obstore.get_range(self._store, key, start=first, end=last)
+            yield chunk.to_bytes()
+
+    async def stream_async(
+        self, key: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Do as `stream` does."""
+        size = (await self.head_async(key)).size
+        for first, last in _ranges(start, size if end is None else min(end, size)):
+            with named_errors(key):
+                chunk = await obstore.get_range_async(self._store, key, start=first, end=last)
+            yield chunk.to_bytes()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those already gone are fine."""
+        for paths in self._deletions(keys):
+            with named_errors("(deletion)", missing_ok=True):
+                obstore.delete(self._store, paths)
+
+    async def delete_async(self, keys: Iterable[str]) -> None:
+        """Do as `delete` does."""
+        for paths in self._deletions(keys):
+            with named_errors("(deletion)", missing_ok=True):
+                await obstore.delete_async(self._store, paths)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield every object below the folder `prefix`, in no order, holding a page at a time."""
+        with named_errors(prefix, missing_ok=False):
+            for page in obstore.list(self._store, check_key(prefix) if prefix else None):
+                yield from map(_info, page)
+
+    def sign_get(self, key: str, *, expires_s: float) -> str | None:
+        """Return a URL that downloads `key` without credentials, or None if the store has none.
+
+        The object need not exist. Type and name of the download are those given to `put`: obstore
+        signs no response headers.
+        """
+        check_key(key)
+        if self._signer is None:
+            return None
+        with named_errors(key):
+            return obstore.sign(self._signer, "GET", key, timedelta(seconds=expires_s))
+
+    async def sign_get_async(self, key: str, *, expires_s: float) -> str | None:
+        """Do as `sign_get` does."""
+        check_key(key)
+        if self._signer is None:
+            return None
+        with named_errors(key):
+            return await obstore.sign_async(self._signer, "GET", key, timedelta(seconds=expires_s))
+
+    def ping(self) -> None:
+        """Write, read and delete a small object.
+
+        Raises:
+            InvalidSettings: the store refuses the credentials or has no such bucket.
+            StorageUnavailable: it does not answer, or lost the object.
+        """
+        key = f"ping/{secrets.token_hex(8)}"
+        with named_errors(key, at_start=True):
+            obstore.put(self._store, key, b"ping")
+            data = obstore.get(self._store, key).bytes()
+            obstore.delete(self._store, key)
+        if data.to_bytes() != b"ping":
+            raise StorageUnavailable("Object storage returned other bytes than were written.")
+
+    async def ping_async(self) -> None:
+        """Do as `ping` does."""
+        key = f"ping/{secrets.token_hex(8)}"
+        with named_errors(key, at_start=True):
+            await obstore.put_async(self._store, key, b"ping")
+            data = await (await obstore.get_async(self._store, key)).bytes_async()
+            await obstore.delete_async(self._store, key)
+        if data.to_bytes() != b"ping":
+            raise StorageUnavailable("Object storage returned other bytes than were written.")
+
+    def sweep_staged(self, *, older_than_s: float) -> int:
+        """Delete what killed writers left half-written in a local folder; return how many files.
+
+        `list` does not show these. In a bucket, unfinished multipart uploads are invisible too:
+        give it a lifecycle rule that aborts them.
+        """
+        swept = 0
+        before = time.time() - older_than_s
+        for path in self._folder.rglob("*#*") if self._folder else ():
+            try:
+                if _STAGED.fullmatch(path.name) and path.stat().st_mtime < before:
+                    path.unlink()
+                    swept += 1
+            except FileNotFoundError:  # its writer has just finished, or another sweep was faster
+                continue
+        return swept
+
+    def _write(
+        self, key: str, data: bytes | Path, media_type: str | None, filename: str | None
+    ) -> None:
+        attributes: Attributes = {}
+        if media_type:
+            attributes["Content-Type"] = media_type
+        if filename:
+            attributes["Content-Disposition"] = f'attachment; filename="{check_key(filename)}"'
+        if self._folder:  # a folder keeps no attributes, and obstore refuses them there
+            attributes = {}
+        with named_errors(check_key(key), missing_ok=False):
+            obstore.put(
+                self._store,
+                key,
+                data,
+                attributes=attributes or None,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
+    def _deletions(self, keys: Iterable[str]) -> Sequence[str | Sequence[str]]:
+        """Return what to delete in one call each: only S3 skips the missing in a bulk deletion."""
+        paths = [check_key(key) for key in keys]
+        if isinstance(self._store, S3Store):
+            return [paths] if paths else []
+        return paths
+
+
+def _info(meta: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"])
+
+
+def _ranges(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut [start, end) into stretches of at most `STREAM_BYTES`."""
+    for first in range(start, end, STREAM_BYTES):
+        yield first, min(first + STREAM_BYTES, end)

@@ -1,0 +1,58 @@
+"""What only a local folder does."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shared.errors import StorageUnavailable
+from shared.storage import open_storage
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_the_folder_is_made_and_its_url_may_hold_blanks(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder" / "of objects"
+    open_storage(folder.as_uri()).put("jobs/1/audio.wav", b"audio")
+    assert (folder / "jobs/1/audio.wav").read_bytes() == b"audio"
+
+
+def test_deleting_the_last_object_removes_its_empty_folders(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path.as_uri())
+    storage.put("jobs/1/audio.wav", b"audio")
+    storage.delete(["jobs/1/audio.wav"])
+    assert files_below(tmp_path) == []
+
+
+def test_a_write_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path.as_uri())
+    storage.put("taken/by/folder", b"x")
+    with pytest.raises(StorageUnavailable):
+        storage.put("taken", b"y")
+    assert files_below(tmp_path) == ["taken", "taken/by", "taken/by/folder"]
+
+
+def test_a_folder_signs_no_urls(tmp_path: Path) -> None:
+    assert open_storage(tmp_path.as_uri()).sign_get("a", expires_s=60) is None
+
+
+def test_what_a_killed_writer_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path.as_uri())
+    storage.put("jobs/1/audio.wav", b"audio")
+    staged = tmp_path / "jobs/1/other.wav#1"
+    staged.write_bytes(b"half")
+    assert storage.sweep_staged(older_than_s=60) == 0
+    an_hour_ago = time.time() - 3600
+    os.utime(staged, (an_hour_ago, an_hour_ago))
+    assert storage.sweep_staged(older_than_s=60) == 1
+    assert files_below(tmp_path) == ["jobs", "jobs/1", "jobs/1/audio.wav"]
+
+
+def test_importing_the_store_loads_no_numpy_and_no_torch() -> None:
+    code = "import sys, shared.storage; assert not {'numpy', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

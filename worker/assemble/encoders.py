@@ -1,0 +1,154 @@
+"""One encoder per family of formats; each takes blocks of samples and writes a file.
+
+FLAC goes through libsndfile, MP3, Opus and AAC through FFmpeg (PyAV), which writes the marks that
+make MP3 and Opus play at their exact length. The same samples always give the same bytes.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol, cast
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from shared.formats import SAMPLE_RATE_HZ, AudioFormat
+from worker.wav import wav_header
+
+MP3_BIT_RATE = 96_000
+"""Constant, so that a player seeks exactly without a table; clear for mono speech at 24 kHz."""
+OPUS_BIT_RATE = 48_000
+"""Variable around this; speech at 24 kHz has nothing to gain above it."""
+AAC_BIT_RATE = 96_000
+AAC_DELAY_SAMPLES = 1024
+"""ADTS has no field for the encoder's delay: AAC starts this much late (43 ms), and ends within
+one frame of 1024 samples after the last sample. A client that needs exact times takes another."""
+
+ENCODER_ERRORS = (av.FFmpegError, soundfile.LibsndfileError, OSError)
+"""What encoders raise when the disk is full or a codec fails."""
+
+
+class Encoder(Protocol):
+    """Opened on a path, fed with blocks in order, closed once."""
+
+    def write(self, block: NDArray[np.int16]) -> None:
+        """Encode the next samples: int16, (samples,), mono, 24 000 Hz, at most a second."""
+        ...
+
+    def close(self) -> None:
+        """Flush and complete the file; further calls do nothing."""
+        ...
+
+
+class RawEncoder:
+    """PCM (s16le), after a WAV header if there is one.
+
+    Args:
+        path: of the file.
+        header: its first bytes.
+    """
+
+    def __init__(self, path: Path, header: bytes = b"") -> None:
+        self._file = path.open("wb")
+        self._file.write(header)
+
+    def write(self, block: NDArray[np.int16]) -> None:
+        """See `Encoder`."""
+        self._file.write(block.astype("<i2", copy=False).tobytes())
+
+    def close(self) -> None:
+        """See `Encoder`."""
+        self._file.close()
+
+
+class FlacEncoder:
+    """Lossless, 16 bits."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = soundfile.SoundFile(
+            path, "w", SAMPLE_RATE_HZ, channels=1, format="FLAC", subtype="PCM_16"
+        )
+
+    def write(self, block: NDArray[np.int16]) -> None:
+        """See `Encoder`."""
+        self._file.write(block)
+
+    def close(self) -> None:
+        """See `Encoder`."""
+        self._file.close()
+
+
+class LossyEncoder:
+    """MP3, Opus or AAC: one codec in one container, one encoder from first to last sample.
+
+    Args:
+        path: of the file.
+        container: FFmpeg's name.
+        codec: FFmpeg's name.
+        bit_rate: bits per second.
+        options: of the codec.
+    """
+
+    def __init__(
+        self, path: Path, container: str, codec: str, bit_rate: int, options: dict[str, str]
+    ) -> None:
+        # "bitexact" keeps version strings and random stream numbers out of the file.
+        self._file = av.open(
+            str(path), "w", format=container, container_options={"fflags": "+bitexact"}
+        )
+        self._stream = cast(
+            av.AudioStream,
+            self._file.add_stream(
+                codec, rate=SAMPLE_RATE_HZ, options={**options, "flags": "+bitexact"}
+            ),
+        )
+        self._stream.layout = "mono"
+        self._stream.bit_rate = bit_rate
+        self._samples = 0
+        self._closed = False
+
+    def write(self, block: NDArray[np.int16]) -> None:
+        """See `Encoder`."""
+        frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = SAMPLE_RATE_HZ
+        frame.time_base = Fraction(1, SAMPLE_RATE_HZ)
+        frame.pts = self._samples
+        self._samples += block.size
+        self._file.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """See `Encoder`."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._file.mux(self._stream.encode(None))
+        finally:
+            self._file.close()
+
+
+def open_encoder(audio_format: AudioFormat, path: Path, *, total_samples: int) -> Encoder:
+    """Start a file in `audio_format` at `path` that will hold `total_samples` samples.
+
+    Raises:
+        One of `ENCODER_ERRORS`: the file cannot be made.
+    """
+    match audio_format:
+        case AudioFormat.PCM:
+            return RawEncoder(path)
+        case AudioFormat.WAV:
+            return RawEncoder(path, wav_header(total_samples))
+        case AudioFormat.FLAC:
+            return FlacEncoder(path)
+        case AudioFormat.MP3:
+            # Level 5 runs half as fast again as FFmpeg's default, and speech sounds the same.
+            return LossyEncoder(path, "mp3", "libmp3lame", MP3_BIT_RATE, {"compression_level": "5"})
+        case AudioFormat.OPUS:
+            # "voip" would filter the speech: it is meant for microphones. Above level 5 the encoder
+            # analyses what kind of sound it has, for a quarter of the speed; here it is speech.
+            options = {"application": "audio", "compression_level": "5"}
+            return LossyEncoder(path, "ogg", "libopus", OPUS_BIT_RATE, options)
+        case AudioFormat.AAC:
+            # Four times as fast as the two-loop search, and no worse at this rate.
+            return LossyEncoder(path, "adts", "aac", AAC_BIT_RATE, {"aac_coder": "fast"})
