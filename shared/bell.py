@@ -6,9 +6,11 @@ In: which stages have work. Out: one message per stage, on that stage's queue.
 import contextlib
 from enum import StrEnum
 
+import redis
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from shared.connections import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S
 from shared.ledger.work import Rings
@@ -73,11 +75,16 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
+MOST_WAITING = 32
+"""Wake-ups in a queue beyond which one more would tell nobody anything new."""
+
+
 class Bell:
     """Rings stages; a ring that fails is logged and left to the reconciler."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, client: redis.Redis) -> None:
         self._app = app
+        self._client = client
 
     def ring(self, rings: Rings) -> None:
         """Wake one worker of each stage named."""
@@ -87,9 +94,14 @@ class Bell:
 
     def _ring(self, stage: Stage) -> None:
         try:
-            self._app.send_task(stage.task, queue=stage.queue, ignore_result=True, retry=False)
-        except (OperationalError, OSError) as error:
+            if self.waiting(stage) < MOST_WAITING:
+                self._app.send_task(stage.task, queue=stage.queue, ignore_result=True, retry=False)
+        except (OperationalError, RedisError, OSError) as error:
             log.warning("ring failed", action="ring", stage=stage.value, error=str(error))
+
+    def waiting(self, stage: Stage) -> int:
+        """Return how many wake-ups a stage's queue holds. Raises `RedisError`."""
+        return int(self._client.llen(stage.queue))
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     storage_endpoint: str | None = Field(
         None, description="An S3 endpoint other than Amazon's, for example MinIO's."
     )
+    storage_public_endpoint: str | None = Field(
+        None, description="The same endpoint as clients reach it, for presigned URLs."
+    )
     data_dir: Path = Field(
         Path("data"),
         description="Local folder for Redis's files, objects, run files and temporary encodings.",
@@ -106,6 +109,14 @@ class Settings(BaseSettings):
     )
     segment_ttl_s: int = Field(
         7 * DAY_S, ge=1, description="Seconds unused segment audio is kept for reuse."
+    )
+
+    # The local launcher (`make up`)
+    redis_port: int = Field(
+        6380, ge=1, le=65_535, description="Port of the Redis that `make up` starts of its own."
+    )
+    synth_workers: int = Field(
+        0, ge=0, le=64, description="Synth workers `make up` starts; 0: one per GPU, or one."
     )
 
     # The engine

@@ -67,7 +67,8 @@ class Upkeep:
     def stale_records(self) -> list[str]:
         """Return up to 100 jobs whose record has outlived its own time to live."""
         now_s, micros = self.client.time()
-        rows = self.client.zrangebyscore("kc:records", "-inf", now_s * 1000 + micros // 1000, start=0, num=100)
+        now_ms = now_s * 1000 + micros // 1000
+        rows = self.client.zrangebyscore("kc:records", "-inf", now_ms, start=0, num=100)
         return [text(row) for row in rows]
 
     def delete_job(self, uid: str) -> None:

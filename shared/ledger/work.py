@@ -37,6 +37,7 @@ class PlanClaim:
     Attributes:
         bytes_done: offset of the slice in the UTF-8 input.
         chars_done: the same in characters.
+        segments_total: planned so far.
     """
 
     uid: str
@@ -47,6 +48,7 @@ class PlanClaim:
     owner: str
     engine: EngineStamp
     id: str
+    segments_total: int
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class WorkLedger:
         row = self._run("claim_plan", self.incarnation, self._lease_ms, self._attempts_max)
         if not row:
             return None
-        uid, token, bytes_done, chars_done, spec, owner, engine, job_id = _texts(row)
+        uid, token, bytes_done, chars_done, spec, owner, engine, job_id, total = _texts(row)
         return PlanClaim(
             uid,
             token,
@@ -220,6 +222,7 @@ class WorkLedger:
             owner,
             EngineStamp.from_json(engine),
             job_id,
+            int(total),
         )
 
     def input_bytes(self, uid: str, start: int, size: int) -> bytes:
@@ -246,11 +249,10 @@ class WorkLedger:
             "speech": any(segment.payload is not None for segment in segments),
             "warnings": [json.dumps(warning, ensure_ascii=False) for warning in warnings],
         }
-        waiting, assemble, plan = self._run(
+        waiting, assemble, plan, deliver = self._run(
             "add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_)
         )
-        # A job without anything to speak ends here, and may owe a webhook.
-        return Rings(bool(plan), bool(waiting), bool(assemble), deliver=final)
+        return Rings(bool(plan), bool(waiting), bool(assemble), bool(deliver))
 
     # Synth
 
@@ -444,6 +446,15 @@ class WorkLedger:
         )
 
     # The process itself
+
+    def let_go(self, *, stopped: bool) -> None:
+        """Give back whatever is still held in this name: a claim whose answer never came, say.
+
+        Args:
+            stopped: False when the work itself failed, so that its attempt counts.
+        """
+        if self.client.scard(f"kc:held:{self.incarnation}"):
+            self._run("release", self.incarnation, "stopped" if stopped else "died", "1")
 
     def register_engine(self, engine: EngineManifest) -> None:
         """Tell planners and gateways what this cluster speaks with."""

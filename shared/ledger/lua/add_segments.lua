@@ -1,5 +1,6 @@
 -- One planned slice. ARGV: uid, token, incarnation, slice as JSON {segments, bytes, chars, final,
--- warnings, speech}. Each segment is {record, payload or nil}. Answers {ring synth, ring assemble, ring plan}.
+-- warnings, speech}. Each segment is {record, payload or nil}. Answers {ring synth, ring assemble, ring plan, ring
+-- deliver}.
 local uid, token, incarnation = ARGV[1], ARGV[2], ARGV[3]
 local slice = cjson.decode(ARGV[4])
 local now = now_ms()
@@ -44,13 +45,13 @@ if waiting > 0 then offer_job(uid) end
 
 if not slice.final then
   enqueue_stage(uid, 'plan', now)
-  return { waiting, 0, 1 }
+  return { waiting, 0, 1, 0 }
 end
 redis.call('HSET', job, 'planned', 1, 'stage', 'render')
 redis.call('DEL', job_key(uid, 'input'))
 if redis.call('HGET', job, 'speech') ~= '1' then
-  fail_job(uid, 'nothing_to_speak', 'Nothing in the input could be pronounced in its language.', now)
-  return { 0, 0, 0 }
+  local why = 'Nothing in the input could be pronounced in its language.'
+  return { 0, 0, 0, fail_job(uid, 'nothing_to_speak', why, now) and 1 or 0 }
 end
 local whole = queue_assembly_if_whole(uid, now)
-return { waiting, whole and 1 or 0, 0 }
+return { waiting, whole and 1 or 0, 0, 0 }

@@ -21,8 +21,8 @@ for _ = 1, 100 do
       redis.call('HINCRBY', job, 'plan_attempts', 1)
       redis.call('HSET', job, 'plan_token', token)
       hold(incarnation, lease_ms, 'plan|' .. uid .. '|' .. token)
-      local g = redis.call('HMGET', job, 'plan_bytes', 'plan_chars', 'spec', 'owner', 'engine', 'id')
-      return { uid, token, g[1], g[2], g[3], g[4], g[5], g[6] }
+      local g = redis.call('HMGET', job, 'plan_bytes', 'plan_chars', 'spec', 'owner', 'engine', 'id', 'total')
+      return { uid, token, g[1], g[2], g[3], g[4], g[5], g[6], g[7] }
     end
   end
 end

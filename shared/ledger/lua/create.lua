@@ -5,6 +5,8 @@ local input = ARGV[2]
 local limits = cjson.decode(ARGV[3])
 local now = now_ms()
 local uid, owner = job.uid, job.owner
+-- Said twice, because the first answer was lost on its way: created is created.
+if redis.call('EXISTS', job_key(uid)) == 1 then return { 'created', uid } end
 
 local function remembered(key)
   local f = redis.call('HMGET', key, 'uid', 'payload')
@@ -41,6 +43,9 @@ redis.call('HSET', job_key(uid), 'uid', uid, 'id', job.client_id or uid, 'owner'
   'ttl_s', job.ttl_s, 'input_chars', chars, 'lane', job.lane, 'share', job.share,
   'spec', job.spec, 'engine', job.engine, 'payload', job.payload, 'total', 0, 'done', 0,
   'reused', 0, 'audio_s', 0, 'planned', 0, 'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0)
+if job.stand_in ~= nil then
+  redis.call('HSET', job_key(uid), 'stand_in', job.stand_in and 1 or 0)
+end
 if job.webhook_url then
   redis.call('HSET', job_key(uid), 'webhook_url', job.webhook_url, 'webhook_host',
     job.webhook_host, 'webhook_events', job.webhook_events)

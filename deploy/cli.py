@@ -1,0 +1,175 @@
+"""The command `kokoro-cluster`: every process of the cluster, and its small tools."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.errors import ClusterError
+from shared.settings import Settings, load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; an error of the project's own is one line on stderr and exit code 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except ClusterError as error:
+        print(f"kokoro-cluster: {error.message}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kokoro-cluster",
+        description="A queue-backed speech synthesis cluster. Settings come from KC_* variables.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="run everything on this machine until Ctrl-C")
+    up.set_defaults(run=_up)
+    demo = commands.add_parser("demo", help="run everything, speak one text, and end")
+    demo.add_argument("--text", help="what to say")
+    demo.add_argument("--out", type=Path, default=Path("out"), help="folder for the audio")
+    demo.set_defaults(run=_demo)
+
+    gateway = commands.add_parser("gateway", help="serve HTTP")
+    gateway.set_defaults(run=_gateway)
+    worker = commands.add_parser("worker", help="run one worker")
+    worker.add_argument("stage", choices=["plan", "synth", "assemble", "deliver"])
+    worker.add_argument("--name", default="0", help="tells workers of one stage apart")
+    worker.set_defaults(run=_worker)
+    reconciler = commands.add_parser("reconciler", help="put right what crashes leave half-done")
+    reconciler.set_defaults(run=_reconciler)
+
+    checkpoint = commands.add_parser(
+        "checkpoint", help="write a synthetic checkpoint: Kokoro's shape, random weights"
+    )
+    checkpoint.add_argument("folder", type=Path)
+    checkpoint.add_argument("--size", choices=["tiny", "full"], default="full")
+    checkpoint.add_argument("--seed", type=int, default=0)
+    checkpoint.set_defaults(run=_checkpoint)
+
+    keys = commands.add_parser("keys", help="make, list and revoke API keys")
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="make a key and print it, once")
+    add.add_argument("name")
+    add.add_argument("--rate", type=int, help="jobs a minute")
+    add.add_argument("--max-queued-chars", type=int)
+    add.add_argument("--share", type=float, default=1.0, help="weight in the fair queue")
+    add.set_defaults(run=_keys_add)
+    actions.add_parser("list", help="list keys").set_defaults(run=_keys_list)
+    revoke = actions.add_parser("revoke", help="revoke a key")
+    revoke.add_argument("id")
+    revoke.set_defaults(run=_keys_revoke)
+    return parser
+
+
+def _up(options: argparse.Namespace) -> int:
+    from deploy.local import up  # noqa: PLC0415 - each command loads only what it needs
+
+    return up(load_settings())
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from deploy.local import demo  # noqa: PLC0415
+
+    return demo(load_settings(), options.text, options.out)
+
+
+def _logging(settings: Settings, process: str) -> None:
+    from shared.logs import configure_logging  # noqa: PLC0415
+
+    configure_logging(settings.log_level, settings.log_format, process)
+
+
+def _gateway(options: argparse.Namespace) -> int:
+    from gateway.serve import serve  # noqa: PLC0415
+
+    settings = load_settings()
+    _logging(settings, "gateway")
+    serve(settings)
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from shared.bell import Stage  # noqa: PLC0415
+    from worker.run import run_worker  # noqa: PLC0415
+
+    settings = load_settings()
+    _logging(settings, f"{options.stage}.{options.name}")
+    return run_worker(Stage(options.stage), settings, options.name)
+
+
+def _reconciler(options: argparse.Namespace) -> int:
+    from shared.bell import Bell, make_celery  # noqa: PLC0415
+    from shared.connections import connect  # noqa: PLC0415
+    from shared.ledger.leases import Leases  # noqa: PLC0415
+    from shared.ledger.upkeep import Upkeep  # noqa: PLC0415
+    from shared.storage import open_storage  # noqa: PLC0415
+    from worker.reconciler import Reconciler  # noqa: PLC0415
+
+    settings = load_settings()
+    _logging(settings, "reconciler")
+    client = connect(settings.redis_url, retries=0)
+    storage = open_storage(settings.storage, endpoint=settings.storage_endpoint)
+    bell = Bell(make_celery(settings), client)
+    leases = Leases(client, lease_s=settings.lease_s)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    Reconciler(settings, leases, Upkeep(client), bell, storage).run(stop)
+    return 0
+
+
+def _checkpoint(options: argparse.Namespace) -> int:
+    from worker.engines.checkpoint import write_checkpoint  # noqa: PLC0415
+
+    write_checkpoint(options.folder, size=options.size, seed=options.seed)
+    print(f"Wrote a synthetic {options.size} checkpoint. Use it with KC_MODEL={options.folder}")
+    return 0
+
+
+def _keys_file() -> Path:
+    path = load_settings().api_keys_file
+    return path if path is not None else Path("data") / "keys.json"
+
+
+def _keys_add(options: argparse.Namespace) -> int:
+    from shared.apikeys import add_key  # noqa: PLC0415
+
+    path = _keys_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key, token = add_key(
+        path,
+        options.name,
+        rate_per_min=options.rate,
+        max_queued_chars=options.max_queued_chars,
+        share=options.share,
+    )
+    print(f"Key {key.id} ({key.name}), shown this once:\n{token}")
+    print(f"The gateway asks for keys when KC_API_KEYS_FILE={path}", file=sys.stderr)
+    return 0
+
+
+def _keys_list(options: argparse.Namespace) -> int:
+    from shared.apikeys import list_keys  # noqa: PLC0415
+
+    for key in list_keys(_keys_file()):
+        state = "revoked" if key.revoked_at else "active"
+        print(f"{key.id}  {state:8}  {key.created_at}  {key.name}")
+    return 0
+
+
+def _keys_revoke(options: argparse.Namespace) -> int:
+    from shared.apikeys import revoke_key  # noqa: PLC0415
+
+    key = revoke_key(_keys_file(), options.id)
+    print(f"Revoked {key.id} ({key.name}).")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

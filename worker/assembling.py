@@ -1,0 +1,124 @@
+"""The assemble stage: a job's segments in, its finished files in object storage out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from shared.errors import LostLease, PermanentError, TransientError
+from shared.formats import FORMATS, SAMPLE_RATE_HZ
+from shared.ledger.records import OutputFile, SegmentRecord
+from shared.ledger.work import AssemblyClaim, Rings
+from worker.assemble.assembler import AssemblyItem, EncodedFile, Pause, assemble
+from worker.stage import Stage
+
+log = structlog.get_logger()
+
+PAGE = 500
+"""Segments read from the ledger at a time."""
+
+
+@dataclass
+class Assembling(Stage):
+    """Assembles one job at a time."""
+
+    long_most: int
+    """Long jobs this worker may have in hand at a time, over all its processes."""
+    started: float = field(default=0.0, init=False)
+    folder: Path = field(default=Path(), init=False)
+
+    @contextmanager
+    def busy(self, claim: AssemblyClaim) -> Iterator[None]:
+        """Hold the claim for a block, with a folder that is gone after it."""
+        bound = log.bind(job_id=claim.uid, action="assemble")
+        parent = self.settings.data_dir / "tmp"
+        parent.mkdir(parents=True, exist_ok=True)
+        self.started = time.monotonic()
+        try:
+            with (
+                TemporaryDirectory(dir=parent, prefix="assemble-") as folder,
+                self.note.busy("assembling", within_s=self.settings.assemble_timeout_s),
+            ):
+                self.folder = Path(folder)
+                yield
+        except LostLease:
+            bound.info("lease lost")
+        except (PermanentError, TransientError) as error:
+            bound.warning("assembly failed", code=error.code, error=error.message[:300])
+            self._fail(claim, error)
+
+    def _fail(self, claim: AssemblyClaim, error: PermanentError | TransientError) -> None:
+        permanent = isinstance(error, PermanentError)
+        try:
+            rings = self.persist(
+                lambda: self.ledger.fail_stage(
+                    claim, code=error.code, message=error.message, permanent=permanent
+                )
+            )
+        except LostLease:
+            return
+        self.bell.ring(rings)
+
+    def encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
+        """Encode every format in one pass over the segments, one of them in memory at a time."""
+        total = sum(record.samples or 0 for record in self._records(claim))
+        return assemble(
+            (self._item(record) for record in self._records(claim)),
+            claim.spec.outputs,
+            self.folder,
+            total_samples=total,
+        )
+
+    def _records(self, claim: AssemblyClaim) -> Iterator[SegmentRecord]:
+        for start in range(0, claim.segments_total, PAGE):
+            # Between two pages: stop when the job was canceled.
+            if not self.persist(lambda: self.ledger.is_open(claim.uid)):
+                raise LostLease("The job has ended.")
+            stop = min(start + PAGE, claim.segments_total)
+            yield from self.persist(
+                lambda start=start, stop=stop: self.ledger.segments(claim.uid, start, stop)  # type: ignore[misc]
+            )
+
+    def _item(self, record: SegmentRecord) -> AssemblyItem:
+        if record.key is None:
+            return Pause((record.samples or 0) / SAMPLE_RATE_HZ)
+        key = record.key
+        return self.persist(lambda: self.storage.get(key))
+
+    def store(self, claim: AssemblyClaim, files: list[EncodedFile]) -> list[OutputFile]:
+        """Put the files into object storage under keys that hold the token."""
+        outputs = []
+        for file in files:
+            info = FORMATS[file.format]
+            key = f"jobs/{claim.uid}/{claim.token}/audio.{info.extension}"
+            self.persist(
+                lambda file=file, key=key, info=info: self.storage.put_file(  # type: ignore[misc]
+                    key,
+                    file.path,
+                    media_type=info.media_type,
+                    filename=f"{claim.id}.{info.extension}",
+                )
+            )
+            outputs.append(OutputFile(file.format, key, file.bytes, file.audio_s, file.sha256))
+        return outputs
+
+    def record(self, claim: AssemblyClaim, outputs: list[OutputFile]) -> Rings:
+        """End the job; if somebody else did, these files are deleted."""
+        encode_s = time.monotonic() - self.started
+        try:
+            rings = self.persist(lambda: self.ledger.finish_job(claim, outputs, encode_s=encode_s))
+        except LostLease:
+            self.storage.delete([output.key for output in outputs])
+            raise
+        log.info(
+            "succeeded",
+            action="assemble",
+            job_id=claim.uid,
+            audio_s=round(outputs[0].audio_s, 3),
+            encode_s=round(encode_s, 3),
+        )
+        return rings

@@ -1,0 +1,106 @@
+"""Builds a stage's object inside the process that will do its work."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from shared.bell import Bell, Stage, make_celery
+from shared.connections import connect
+from shared.errors import ClusterError
+from shared.languages import Language
+from shared.ledger.work import WorkLedger
+from shared.settings import Settings
+from shared.storage import open_storage
+from worker.note import Note
+
+log = structlog.get_logger()
+
+EXIT_FATAL = 78
+"""A child's exit code when it can never work (EX_CONFIG of sysexits.h)."""
+
+
+def worker_folder(settings: Settings, worker: str) -> Path:
+    """Return where the worker's children leave their notes."""
+    return settings.run_dir / worker
+
+
+def new_incarnation(worker: str) -> str:
+    """Return a name that no process had before: leases are held under it."""
+    return f"{worker}/{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str) -> Any:
+    """Return the stage's object, its model or dictionaries loaded.
+
+    Only the modules that the stage needs are imported: a planner never loads torch.
+
+    Raises:
+        ClusterError: the model, its voices or the store cannot be used as set up.
+    """
+    client = connect(settings.redis_url)
+    shared_parts: dict[str, Any] = {
+        "settings": settings,
+        "ledger": WorkLedger(
+            client,
+            incarnation=incarnation,
+            lease_s=settings.lease_s,
+            attempts_max=settings.attempts_max,
+        ),
+        "bell": Bell(make_celery(settings), client),
+        "storage": open_storage(
+            settings.storage,
+            endpoint=settings.storage_endpoint,
+            public_endpoint=settings.storage_public_endpoint,
+        ),
+        "note": Note(worker_folder(settings, worker), incarnation),
+    }
+    note: Note = shared_parts["note"]
+    note.write("loading", within_s=settings.model_load_timeout_s * 10)
+    if stage is Stage.PLAN:
+        from worker.plan.planner import Planner  # noqa: PLC0415
+        from worker.planning import Planning  # noqa: PLC0415
+
+        planner = Planner()
+        planner.g2p(Language.AMERICAN_ENGLISH)  # the first job should not wait for its dictionary
+        built: Any = Planning(**shared_parts, planner=planner)
+    elif stage is Stage.SYNTH:
+        from worker.engines.loading import load_engine  # noqa: PLC0415
+        from worker.rendering import Rendering  # noqa: PLC0415
+
+        engine = load_engine(
+            engine=settings.engine,
+            model=settings.model,
+            device=settings.device,
+            precision=settings.precision,
+        )
+        built = Rendering(**shared_parts, engine=engine)
+        built.persist(lambda: built.ledger.register_engine(engine.manifest))
+        note.write("loading", model=engine.manifest.model, stand_in=engine.manifest.stand_in)
+        if engine.manifest.stand_in:
+            log.warning("stand-in engine: this is not Kokoro", action="load", model=settings.engine)
+    elif stage is Stage.ASSEMBLE:
+        from worker.assembling import Assembling  # noqa: PLC0415
+
+        built = Assembling(**shared_parts, long_most=max(1, settings.assemble_workers - 1))
+    else:
+        from worker.delivering import Delivering  # noqa: PLC0415
+
+        built = Delivering(**shared_parts)
+    note.write("idle")
+    return built
+
+
+@contextlib.contextmanager
+def fatal_to_note(settings: Settings, worker: str, incarnation: str) -> Iterator[None]:
+    """Tell the parent, and end this process, when the stage can't be built as set up."""
+    try:
+        yield
+    except ClusterError as error:
+        Note(worker_folder(settings, worker), incarnation).write("fatal", fatal=error.message)
+        log.critical("cannot start", action="load", code=error.code, error=error.message)
+        os._exit(EXIT_FATAL)

@@ -1,0 +1,105 @@
+"""The deliver stage: an outbox row in, a signed POST and its record out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from shared.addresses import AddressRules, parse_rules
+from shared.errors import LostLease
+from shared.job_view import job_view, timestamp
+from shared.ledger.records import JobRecord
+from shared.ledger.states import DeliveryStatus
+from shared.ledger.work import DeliveryClaim, Rings
+from worker.deliver.payload import webhook_body
+from worker.deliver.schedule import next_delay_s
+from worker.deliver.sender import Attempt, Verdict, send, verdict
+from worker.deliver.signing import parse_secrets, sign
+from worker.stage import Stage
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Delivering(Stage):
+    """Delivers webhooks; its methods are called from many threads."""
+
+    def __post_init__(self) -> None:
+        self._secrets = parse_secrets(self.settings.webhook_secret)
+        self._rules: AddressRules = parse_rules(
+            self.settings.webhook_allow_private, self.settings.webhook_ports
+        )
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is a secret to sign with; without one, rows wait in the outbox."""
+        return bool(self._secrets)
+
+    @contextmanager
+    def busy(self, claim: DeliveryClaim) -> Iterator[None]:
+        """Hold the claim for a block, and let another thread take the next one meanwhile."""
+        self.bell.ring(Rings(deliver=True))
+        try:
+            yield
+        except LostLease:
+            log.info("lease lost", action="deliver", job_id=claim.uid, delivery=claim.id)
+
+    def frozen_body(self, claim: DeliveryClaim) -> bytes:
+        """Return the bytes of this delivery, the same at every attempt."""
+        if claim.body is not None:
+            return claim.body
+        fields = self.persist(lambda: self.ledger.job_fields(claim.uid))
+        if not fields:
+            raise LostLease("The job was deleted.")
+        record = JobRecord.from_hash(fields)
+        base = self.settings.public_url or f"http://{self.settings.host}:{self.settings.port}"
+        view = job_view(record, warnings=[], queue_position=None, base_url=base)
+        body = webhook_body(claim.event, str(timestamp(record.completed_at or time.time())), view)
+        return self.persist(lambda: self.ledger.freeze_body(claim, body))
+
+    def send(self, claim: DeliveryClaim, body: bytes) -> Attempt:
+        """POST the body to a checked address."""
+        headers = sign(claim.id, time.time(), body, self._secrets)
+        return send(
+            claim.url,
+            body,
+            {**headers, "content-type": "application/json"},
+            rules=self._rules,
+            connect_timeout_s=self.settings.webhook_connect_timeout_s,
+            total_timeout_s=self.settings.webhook_timeout_s,
+        )
+
+    def record(self, claim: DeliveryClaim, attempt: Attempt) -> None:
+        """Write what came of an attempt, and when the next one is due."""
+        status, next_s = DeliveryStatus.DELIVERED, 0.0
+        decided = verdict(attempt)
+        if decided is Verdict.GIVE_UP:
+            status = DeliveryStatus.GONE
+        elif decided is Verdict.RETRY:
+            delay_s = next_delay_s(
+                claim.attempt, self.settings.webhook_schedule_s, attempt.retry_after_s
+            )
+            status = DeliveryStatus.EXHAUSTED if delay_s is None else DeliveryStatus.PENDING
+            next_s = delay_s or 0.0
+        entry = {
+            "attempt": claim.attempt,
+            "at": timestamp(time.time() - attempt.duration_s),
+            "status": attempt.status,
+            "error": attempt.error,
+            "duration_s": round(attempt.duration_s, 3),
+            "response_excerpt": attempt.response_excerpt,
+        }
+        self.persist(
+            lambda: self.ledger.record_attempt(claim, status=status, next_s=next_s, entry=entry)
+        )
+        log.info(
+            "webhook attempt",
+            action="deliver",
+            job_id=claim.uid,
+            delivery=claim.id,
+            attempt=claim.attempt,
+            status=attempt.status,
+            outcome=status.value,
+        )

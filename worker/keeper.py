@@ -1,0 +1,167 @@
+"""The parent's watch over its children: renews their leases, ends the stuck, reports for all.
+
+It runs in a thread of the pool's parent, which does no inference, so that a busy child never looks
+dead. It reads each child's note, so a child needs not answer anything.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from shared.bell import Bell, Stage
+from shared.ledger.leases import Leases
+from shared.settings import Settings
+from worker.context import worker_folder
+from worker.note import ChildState, is_running, read_notes
+
+log = structlog.get_logger()
+
+
+class Keeper(threading.Thread):
+    """Watches the children of one worker.
+
+    Args:
+        stage: what the worker does.
+        worker: its name.
+        own: names of incarnations that are threads of this very process.
+        on_fatal: called with the reason when a child can never work.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        stage: Stage,
+        worker: str,
+        leases: Leases,
+        bell: Bell,
+        *,
+        own: Callable[[], list[str]],
+        on_fatal: Callable[[str], None],
+    ) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._settings = settings
+        self._stage = stage
+        self._worker = worker
+        self._leases = leases
+        self._bell = bell
+        self._own = own
+        self._on_fatal = on_fatal
+        self._folder = worker_folder(settings, worker)
+        self._interval_s = min(1.0, settings.lease_s / 5)
+        self._stopping = threading.Event()
+        self._started_at = time.time()
+        self._recycles = 0
+        self._kills = 0
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+
+    @property
+    def alive_file(self) -> Path:
+        """Touched at every round: what a container's probe looks at."""
+        return self._folder.with_suffix(".alive")
+
+    def run(self) -> None:
+        """Look after the children until told to stop."""
+        while not self._stopping.wait(self._interval_s):
+            self.look()
+
+    def look(self) -> None:
+        """Do one round."""
+        self.alive_file.touch()
+        children = []
+        for path, child in read_notes(self._folder):
+            if child.fatal is not None:
+                self._on_fatal(child.fatal)
+            if child.overdue and is_running(child.pid):
+                self._kill(child)
+            if is_running(child.pid):
+                children.append(child)
+            else:
+                self._bury(path, child)
+        try:
+            self._leases.renew([child.incarnation for child in children] + self._own())
+            self._leases.announce(self._worker, self._describe(children))
+        except RedisError as error:
+            # The leases live on in Redis for a while; the next round may reach it.
+            log.warning("cannot renew leases", action="renew", error=str(error)[:200])
+
+    def _kill(self, child: ChildState) -> None:
+        log.error("child killed at its deadline", action="kill", pid=child.pid, phase=child.phase)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+        self._kills += 1
+        for _ in range(100):
+            if not is_running(child.pid):
+                return
+            time.sleep(0.01)
+
+    def _bury(self, path: Path, child: ChildState) -> None:
+        """Give back what an ended child held, now rather than when its lease lapses."""
+        mid_work = child.phase not in {"idle", "loading", "fatal"}
+        try:
+            rings = self._leases.release(child.incarnation, stopped=self._stopping.is_set())
+            if not self._stopping.is_set():
+                self._leases.count("children_killed" if mid_work else "recycles")
+        except RedisError:
+            return  # its note stays, and so the next round tries again
+        path.unlink(missing_ok=True)
+        self._recycles += 1
+        log.info(
+            "child replaced", action="recycle", pid=child.pid, phase=child.phase, mid_work=mid_work
+        )
+        self._bell.ring(rings)
+
+    def _describe(self, children: list[ChildState]) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        for child in children:
+            facts |= child.facts
+        busy = [child.phase for child in children if child.phase not in {"idle", "loading"}]
+        loading = any(child.phase == "loading" for child in children)
+        return {
+            "id": self._worker,
+            "role": self._stage.value,
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
+            "state": busy[0] if busy else "loading" if loading else "idle",
+            "children": len(children),
+            "device": os.environ.get("CUDA_VISIBLE_DEVICES") or self._settings.device,
+            "recycles": self._recycles,
+            "deadline_kills": self._kills,
+            "resident_bytes": sum(_resident_bytes(child.pid) for child in children),
+            "started_at": self._started_at,
+            "heartbeat_at": time.time(),
+            **facts,
+        }
+
+    def stop(self) -> None:
+        """End the watch: give back what the children held; they have ended or end here."""
+        self._stopping.set()
+        self.join(5)
+        for path, child in read_notes(self._folder):
+            if is_running(child.pid) and child.pid != os.getpid():
+                self._kill(child)
+            if child.pid != os.getpid():
+                self._bury(path, child)
+        with contextlib.suppress(RedisError):
+            for incarnation in self._own():
+                self._bell.ring(self._leases.release(incarnation, stopped=True))
+            self._leases.withdraw(self._worker)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self.alive_file.unlink(missing_ok=True)
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

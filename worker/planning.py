@@ -1,0 +1,156 @@
+"""The plan stage: a window of text in, segments in the ledger out."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from shared.errors import LostLease, PermanentError
+from shared.ledger.work import NewSegment, PlanClaim, Rings, SegmentPayload
+from worker.plan.planner import Planner
+from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
+from worker.stage import Stage
+
+log = structlog.get_logger()
+
+UTF8_MOST_BYTES = 4
+HASH_VERSION = "1"
+"""Raise it when the same segment would have to sound different."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a job's input.
+
+    Attributes:
+        text: the stretch.
+        final: whether the input ends with it.
+    """
+
+    text: str
+    final: bool
+
+
+def segment_hash(claim: PlanClaim, phonemes: str, text: str) -> str:
+    """Return 64 hex digits over all that determines a segment's audio.
+
+    The owner is among it: one key must not learn from `segments_reused` what another has said.
+    """
+    spec, engine = claim.spec, claim.engine
+    parts = [
+        HASH_VERSION,
+        claim.owner,
+        engine.fingerprint,
+        engine.voice,
+        repr(spec.speed),
+        phonemes,
+    ]
+    if engine.uses_text:
+        parts += [spec.language, text]
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+@dataclass
+class Planning(Stage):
+    """Plans one slice of one job at a time."""
+
+    planner: Planner
+
+    @contextmanager
+    def busy(self, claim: PlanClaim) -> Iterator[None]:
+        """Hold the claim for a block; what the block raises is recorded for the job."""
+        bound = log.bind(job_id=claim.uid, action="plan")
+        try:
+            with self.note.busy("planning", within_s=self.settings.plan_timeout_s):
+                yield
+        except LostLease:
+            bound.info("lease lost")
+        except PermanentError as error:
+            bound.warning("job failed", code=error.code)
+            self._fail(claim, error.code, error.message)
+
+    def _fail(self, claim: PlanClaim, code: str, message: str) -> None:
+        try:
+            rings = self.persist(
+                lambda: self.ledger.fail_stage(claim, code=code, message=message, permanent=True)
+            )
+        except LostLease:
+            return
+        self.bell.ring(rings)
+
+    def read_window(self, claim: PlanClaim) -> Window:
+        """Read the next `plan_slice_chars` characters of the input."""
+        most = self.settings.plan_slice_chars
+        size = most * UTF8_MOST_BYTES + UTF8_MOST_BYTES
+        data = self.ledger.input_bytes(claim.uid, claim.bytes_done, size)
+        # A character cut in two at the end is left for the next window.
+        text = data.decode(errors="ignore")
+        return Window(text[:most], final=len(data) < size and len(text) <= most)
+
+    def split_into_segments(self, claim: PlanClaim, window: Window) -> PlannedSlice:
+        """Plan a window."""
+        return self.planner.plan_slice(
+            window.text,
+            language=claim.spec.language,
+            offset=claim.chars_done,
+            final=window.final,
+        )
+
+    def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> Rings:
+        """Write a planned slice into the ledger."""
+        segments = [self._new_segment(claim, planned) for planned in sliced.segments]
+        rings = self.persist(
+            lambda: self.ledger.add_segments(
+                claim,
+                segments,
+                bytes_done=claim.bytes_done + len(window.text[: sliced.consumed].encode()),
+                chars_done=claim.chars_done + sliced.consumed,
+                final=window.final,
+                warnings=self._warnings(claim, sliced),
+            )
+        )
+        log.info(
+            "planned",
+            action="plan",
+            job_id=claim.uid,
+            segments=len(segments),
+            chars=sliced.consumed,
+            final=window.final,
+        )
+        return rings
+
+    def _new_segment(self, claim: PlanClaim, planned: PlannedSegment) -> NewSegment:
+        if planned.kind is SegmentKind.PAUSE:
+            return NewSegment(planned.start, planned.end, samples=round(planned.pause_s * 24_000))
+        digest = segment_hash(claim, planned.phonemes, planned.text)
+        payload = SegmentPayload(
+            phonemes=planned.phonemes,
+            text=planned.text,
+            language=claim.spec.language,
+            voice=claim.spec.voice,
+            speed=claim.spec.speed,
+            # Equal segments get equal noise, so that their audio is equal too.
+            seed=int(digest[:8], 16),
+            hash=digest,
+            engine=claim.engine.fingerprint,
+        )
+        return NewSegment(planned.start, planned.end, payload=payload)
+
+    def _warnings(self, claim: PlanClaim, sliced: PlannedSlice) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        degraded = self.planner.degraded(claim.spec.language)
+        if claim.chars_done == 0 and degraded is not None:
+            found.append({"code": "g2p_degraded", "segment": None, "detail": degraded})
+        for index, planned in enumerate(sliced.segments, claim.segments_total):
+            found += [
+                {"code": warning.code, "segment": index, "detail": warning.detail}
+                for warning in planned.warnings
+            ]
+        found += [
+            {"code": warning.code, "segment": None, "detail": warning.detail}
+            for warning in sliced.warnings
+        ]
+        return found

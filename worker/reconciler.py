@@ -1,0 +1,98 @@
+"""Puts right what a crash left half-done: idempotent, and any number may run.
+
+Every round: items of the dead go back to their queues, stages with work and nobody on the way are
+rung, jobs past their deadline end, and what nothing refers to any more is swept.
+"""
+
+import threading
+import time
+
+import structlog
+from redis.exceptions import RedisError
+
+from shared.bell import Bell, Stage
+from shared.errors import StorageUnavailable
+from shared.ledger.leases import Leases
+from shared.ledger.upkeep import Upkeep
+from shared.ledger.work import Rings
+from shared.settings import Settings
+from shared.storage import Storage
+
+log = structlog.get_logger()
+
+SWEEP_INTERVAL_S = 30.0
+GRACE_S = 2.0
+"""How long a lease must be seen lapsed, Redis answering all the while, before it is taken.
+
+After Redis was away every lease has lapsed at once, and every parent renews within a second.
+"""
+
+
+class Reconciler:
+    """One round after another."""
+
+    def __init__(
+        self, settings: Settings, leases: Leases, upkeep: Upkeep, bell: Bell, storage: Storage
+    ) -> None:
+        self._settings = settings
+        self._leases = leases
+        self._upkeep = upkeep
+        self._bell = bell
+        self._storage = storage
+        self._lapsed_since: dict[str, float] = {}
+        self._swept_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Go on until told to stop; an outage of Redis or the store only delays a round."""
+        while not stop.wait(self._settings.reconcile_interval_s):
+            try:
+                self.round()
+            except RedisError as error:
+                self._lapsed_since.clear()
+                log.warning("ledger away", action="reconcile", error=str(error)[:200])
+            except StorageUnavailable as error:
+                log.warning("store away", action="sweep", error=error.message[:200])
+
+    def round(self) -> None:
+        """Do one round."""
+        self.release_the_dead()
+        _, deliver = self._upkeep.expire_jobs()
+        self._bell.ring(Rings(deliver=deliver))
+        self.ring_the_unattended()
+        if time.monotonic() - self._swept_at >= SWEEP_INTERVAL_S:
+            self._swept_at = time.monotonic()
+            self.sweep()
+        self.empty_garbage()
+
+    def release_the_dead(self) -> None:
+        """Take back what processes held whose lease has stayed lapsed."""
+        now = time.monotonic()
+        lapsed = self._leases.lapsed()
+        self._lapsed_since = {name: self._lapsed_since.get(name, now) for name in lapsed}
+        for name, since in self._lapsed_since.items():
+            if now - since >= min(GRACE_S, self._settings.lease_s):
+                log.warning("lease lapsed", action="release", incarnation=name)
+                self._bell.ring(self._leases.release_if_dead(name))
+
+    def ring_the_unattended(self) -> None:
+        """Ring each stage that has work and no wake-up on its way."""
+        backlog = self._upkeep.backlog()
+        for stage in Stage:
+            if getattr(backlog, stage.value) and self._bell.waiting(stage) == 0:
+                self._bell.ring(Rings(**{stage.value: True}))
+
+    def sweep(self) -> None:
+        """Delete what its time to live has passed."""
+        purged = self._upkeep.purge_audio(record_ttl_s=self._settings.record_ttl_s)
+        for uid in self._upkeep.stale_records():
+            self._upkeep.delete_job(uid)
+        keys = self._upkeep.forget_audio(unused_s=self._settings.segment_ttl_s)
+        self._storage.delete(keys)
+        if purged or keys:
+            log.info("swept", action="sweep", jobs=purged, segments=len(keys))
+
+    def empty_garbage(self) -> None:
+        """Delete the objects of deleted jobs."""
+        for prefix in self._upkeep.garbage():
+            self._storage.delete([item.key for item in self._storage.list(prefix)])
+            self._upkeep.swept(prefix)

@@ -1,0 +1,116 @@
+"""Runs one Celery worker: a parent that watches, and children that work."""
+
+import os
+
+# A worker told to stop finishes its task if that fits the grace, and gives it back if not. Celery
+# reads this when it is imported.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+import random
+import signal
+
+import structlog
+from celery import signals
+
+from shared.bell import Bell, Stage, make_celery
+from shared.connections import connect
+from shared.ledger.leases import Leases
+from shared.settings import Settings
+from worker import tasks
+from worker.keeper import Keeper
+
+log = structlog.get_logger()
+
+
+def children_of(stage: Stage, settings: Settings) -> int:
+    """Return how many processes (for `deliver`: threads) the stage's worker has."""
+    return {
+        Stage.PLAN: settings.plan_workers,
+        Stage.SYNTH: 1,  # one model, one device, one process
+        Stage.ASSEMBLE: settings.assemble_workers,
+        Stage.DELIVER: settings.deliver_workers,
+    }[stage]
+
+
+def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
+    """Run the worker `<stage>.<name>` until it is told to stop; return its exit code.
+
+    This process never touches CUDA: children are spawned, not forked, and load the model.
+    """
+    worker = f"{stage}.{name}"
+    fatal: list[str] = []
+
+    def end(reason: str) -> None:
+        if not fatal:
+            fatal.append(reason)
+            log.critical("worker ends", action="load", worker=worker, error=reason)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    client = connect(settings.redis_url)
+    bell = Bell(make_celery(settings), client)
+    keeper = Keeper(
+        settings,
+        stage,
+        worker,
+        Leases(client, lease_s=settings.lease_s),
+        bell,
+        own=lambda: list(tasks.stages.incarnations),
+        on_fatal=end,
+    )
+    threads = stage is Stage.DELIVER
+    if threads:
+        tasks.stages.use(settings, worker)
+        tasks.stages.current()  # a bad setting shows now, not at the first webhook
+
+    app = make_celery(settings)
+    recycle_after = settings.recycle_after_jobs
+    app.conf.update(
+        imports=["worker.tasks"],
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_concurrency=children_of(stage, settings),
+        worker_pool="threads" if threads else "prefork",
+        worker_pool_start_method="spawn",
+        worker_max_tasks_per_child=None
+        if threads
+        else recycle_after - random.randint(0, int(recycle_after * settings.recycle_jitter)),  # noqa: S311
+        worker_proc_alive_timeout=settings.model_load_timeout_s * 10,
+        worker_soft_shutdown_timeout=settings.soft_shutdown_s,
+        worker_enable_remote_control=False,
+        task_time_limit=None if threads else _time_limit_s(stage, settings),
+    )
+
+    @signals.worker_ready.connect(weak=False)
+    def _ready(**_: object) -> None:
+        # What piled up while no worker was there rings once more.
+        log.info("worker ready", action="start", worker=worker)
+
+    keeper.start()
+    try:
+        app.Worker(
+            hostname=f"{worker}@{os.uname().nodename}",
+            queues=[stage.queue],
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            loglevel=settings.log_level,
+            quiet=True,
+        ).start()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 0
+        return 1 if fatal else code
+    finally:
+        keeper.stop()
+        bell.close()
+    return 1 if fatal else 0
+
+
+def _time_limit_s(stage: Stage, settings: Settings) -> float:
+    """Return the last resort: the keeper ends a stuck child by its own, tighter deadlines."""
+    most = {
+        Stage.PLAN: settings.plan_timeout_s * tasks.SHIFT,
+        Stage.SYNTH: settings.render_timeout_s,
+        Stage.ASSEMBLE: settings.assemble_timeout_s * tasks.SHIFT,
+        Stage.DELIVER: settings.webhook_timeout_s,
+    }[stage]
+    return most + settings.store_timeout_s + 60

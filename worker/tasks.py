@@ -1,0 +1,96 @@
+"""The Celery side of the four stages. A wake-up carries no data: the ledger has it all."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import shared_task, signals
+
+from shared.bell import Stage as StageName
+from shared.logs import configure_logging
+from shared.settings import Settings, load_settings
+from worker import way
+from worker.context import build_stage, fatal_to_note, new_incarnation
+
+log = structlog.get_logger()
+
+SHIFT = 16
+"""Items that one wake-up of a CPU stage may work off before its message is acknowledged."""
+
+
+class Stages:
+    """The stage objects of this process, one a thread: each holds its leases in its own name."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.worker = ""
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self.incarnations: list[str] = []
+
+    def use(self, settings: Settings, worker: str) -> None:
+        """Say which worker this process belongs to."""
+        self.settings, self.worker = settings, worker
+
+    def current(self) -> Any:
+        """Return this thread's stage object, made at first use."""
+        if not hasattr(self._local, "stage"):
+            if self.settings is None:
+                raise RuntimeError("stages.use() was not called in this process")
+            name = StageName(self.worker.partition(".")[0])
+            incarnation = new_incarnation(self.worker)
+            with self._lock, fatal_to_note(self.settings, self.worker, incarnation):
+                self._local.stage = build_stage(name, self.settings, self.worker, incarnation)
+                self.incarnations.append(incarnation)
+        return self._local.stage
+
+
+stages = Stages()
+
+
+@signals.worker_process_init.connect
+def _enter_child(sender: str = "", **_: Any) -> None:
+    """In a new child: read the settings, load the model, be ready before the first task."""
+    settings = load_settings()
+    worker = sender.partition("@")[0]
+    configure_logging(settings.log_level, settings.log_format, worker)
+    stages.use(settings, worker)
+    stages.current()
+
+
+def _work(step: Callable[[Any], bool], most: int) -> None:
+    """Do up to `most` items; whatever happens, nothing stays held by an idle process."""
+    stage = stages.current()
+    failed = True
+    try:
+        for _ in range(most):
+            if not step(stage):
+                break
+        failed = False
+    finally:
+        stage.persist(lambda: stage.ledger.let_go(stopped=not failed))
+
+
+@shared_task(name=StageName.PLAN.task)
+def plan() -> None:
+    """Plan what waits."""
+    _work(way.plan, SHIFT)
+
+
+@shared_task(name=StageName.SYNTH.task)
+def synth() -> None:
+    """Render one batch."""
+    _work(way.synth, 1)
+
+
+@shared_task(name=StageName.ASSEMBLE.task)
+def assemble() -> None:
+    """Assemble what waits."""
+    _work(way.assemble, SHIFT)
+
+
+@shared_task(name=StageName.DELIVER.task)
+def deliver() -> None:
+    """Deliver one webhook."""
+    _work(way.deliver, 1)

@@ -1,0 +1,72 @@
+"""The way of a job through the workers: four stages, each claim → work → record → ring.
+
+    POST /v1/jobs ──▶ ledger ──ring──▶ plan ──▶ segments ──ring──▶ synth ──▶ segment audio
+                                                                              │
+              receiver ◀── deliver ◀──ring── outbox row ◀── assemble ◀──ring──┘
+
+A wake-up is only a hint: each stage first claims from the ledger, and a claim that finds nothing
+is a no-op. What a stage records is refused if its lease is gone. How each step is done lies with
+the stage's own object (`worker.planning`, `rendering`, `assembling`, `delivering`).
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.assembling import Assembling
+    from worker.delivering import Delivering
+    from worker.planning import Planning
+    from worker.rendering import Rendering
+
+
+def plan(stage: "Planning") -> bool:
+    """Text → segments. Returns whether there was work."""
+    claim = stage.ledger.claim_plan()
+    if claim is None:
+        return False
+    with stage.busy(claim):
+        window = stage.read_window(claim)
+        sliced = stage.split_into_segments(claim, window)
+        rings = stage.record(claim, window, sliced)
+        stage.bell.ring(rings)
+    return True
+
+
+def synth(stage: "Rendering") -> bool:
+    """Segments → audio, in one batch. Returns whether there was work."""
+    claims, rings = stage.ledger.claim_segments(stage.settings.batch_max)
+    stage.bell.ring(rings)  # another worker may start on the rest while this one renders
+    if not claims:
+        return False
+    with stage.busy(claims):
+        rendered = stage.render(claims)
+        stored = stage.store(rendered)
+        rings = stage.record(stored)
+        stage.bell.ring(rings)
+    return True
+
+
+def assemble(stage: "Assembling") -> bool:
+    """Segment audio → one file per format. Returns whether there was work."""
+    claim = stage.ledger.claim_assembly(long_most=stage.long_most)
+    if claim is None:
+        return False
+    with stage.busy(claim):
+        files = stage.encode(claim)
+        outputs = stage.store(claim, files)
+        rings = stage.record(claim, outputs)
+        stage.bell.ring(rings)
+    return True
+
+
+def deliver(stage: "Delivering") -> bool:
+    """Outbox row → signed POST. Returns whether there was work."""
+    if not stage.can_sign:
+        return False
+    claim = stage.ledger.claim_delivery(host_slots=stage.settings.webhook_host_concurrency)
+    if claim is None:
+        return False
+    with stage.busy(claim):
+        body = stage.frozen_body(claim)
+        attempt = stage.send(claim, body)
+        stage.record(claim, attempt)
+    return True
