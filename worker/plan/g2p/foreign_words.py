@@ -1,0 +1,42 @@
+"""English words inside Japanese and Chinese text."""
+
+import re
+from collections.abc import Callable
+
+from shared.languages import Language
+from worker.plan.g2p.base import Pronunciation
+from worker.plan.g2p.english import EnglishG2P
+
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ](?:[A-Za-zÀ-ɏ'’.&\- ]*[A-Za-zÀ-ɏ])?")
+
+
+class EnglishWithin:
+    """Speaks Latin words as American English and leaves the rest to `speak`.
+
+    Upstream passes the bare letters to the model, which reads them as phonemes. The lexicon is
+    loaded at the first such word.
+    """
+
+    def __init__(self, speak: Callable[[str], Pronunciation]) -> None:
+        self._speak = speak
+        self._english: EnglishG2P | None = None
+
+    def __call__(self, text: str) -> Pronunciation:
+        """Pronounce text of mixed scripts."""
+        parts: list[Pronunciation] = []
+        position = 0
+        for match in _LATIN.finditer(text):
+            parts.append(self._speak_if_any(text[position : match.start()]))
+            if self._english is None:
+                self._english = EnglishG2P(Language.AMERICAN_ENGLISH)
+            parts.append(self._english.pronounce(match[0]))
+            position = match.end()
+        parts.append(self._speak_if_any(text[position:]))
+        phonemes = " ".join(part.phonemes for part in parts if part.phonemes)
+        return Pronunciation(
+            re.sub(r" (?=[,.;:!?…)”])|(?<=[(“]) ", "", phonemes),
+            tuple(word for part in parts for word in part.unknown),
+        )
+
+    def _speak_if_any(self, text: str) -> Pronunciation:
+        return self._speak(text) if text.strip() else Pronunciation("")

@@ -1,0 +1,94 @@
+"""Sentences in, segments out: how much is rendered in one go."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from worker.plan.markup import Silence
+from worker.plan.segment import PlannedSegment, PlanWarning, SegmentKind
+
+MAX_PHONEMES = 510
+"""The longest phoneme string of a segment: the model's 512 positions less its two end marks."""
+
+TARGET_PHONEMES = 250
+"""Sentences are packed up to here, some 17 seconds of speech.
+
+Kokoro sounds best between 100 and 400 phonemes: shorter is hurried and clipped, longer blurs. About
+250 leaves a crash little to render again and a batch many items of like length.
+"""
+
+SHORT_PHONEMES = 60
+"""A segment shorter than this sounds clipped, so it joins a neighbour even past the target."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence with its phonemes.
+
+    Attributes:
+        start: index of its first character in the job's input.
+        end: index after its last.
+        text: as spoken.
+        phonemes: 1 to 510 symbols of the model's alphabet, audible.
+        unknown: words in it that have no sound.
+    """
+
+    start: int
+    end: int
+    text: str
+    phonemes: str
+    unknown: tuple[str, ...] = ()
+
+
+class Packer:
+    """Packs one paragraph's sentences greedily into segments.
+
+    What a segment holds depends on the sentences from its own start on and never on what was
+    packed before, so packing may begin anew at any segment's start.
+    """
+
+    def __init__(self, joiner: str) -> None:
+        """Put `joiner` between the texts of sentences: a space, or nothing in unspaced scripts."""
+        self._joiner = joiner
+        self._held: list[Sentence] = []
+        self._length = 0
+
+    @property
+    def held_start(self) -> int | None:
+        """Where in the input the unfinished segment begins; None when there is none."""
+        return self._held[0].start if self._held else None
+
+    def add(self, item: Sentence | Silence) -> Iterator[PlannedSegment]:
+        """Take the next item; yield what it finishes."""
+        if isinstance(item, Silence):
+            yield from self.close()
+            yield PlannedSegment(SegmentKind.PAUSE, item.start, item.end, pause_s=item.pause_s)
+            return
+        if self._held and not _fits(self._length, len(item.phonemes)):
+            yield from self.close()
+        self._length += len(item.phonemes) + (1 if self._held else 0)
+        self._held.append(item)
+
+    def close(self) -> Iterator[PlannedSegment]:
+        """Yield the unfinished segment, if any: the paragraph is over."""
+        if self._held:
+            yield _join(self._held, self._joiner)
+        self._held, self._length = [], 0
+
+
+def _fits(length: int, more: int) -> bool:
+    together = length + 1 + more
+    if min(length, more) < SHORT_PHONEMES:
+        return together <= TARGET_PHONEMES + 2 * SHORT_PHONEMES
+    return together <= TARGET_PHONEMES
+
+
+def _join(sentences: list[Sentence], joiner: str) -> PlannedSegment:
+    unknown = dict.fromkeys(word for sentence in sentences for word in sentence.unknown)
+    return PlannedSegment(
+        SegmentKind.SPEECH,
+        sentences[0].start,
+        sentences[-1].end,
+        text=joiner.join(sentence.text for sentence in sentences),
+        phonemes=" ".join(sentence.phonemes for sentence in sentences),
+        warnings=tuple(PlanWarning("oov_word", word) for word in unknown),
+    )
