@@ -1,0 +1,62 @@
+"""What only a CUDA device can show of the Kokoro engine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from shared.languages import Language
+from shared.voices import parse_voice
+from worker.engines.base import SegmentInput
+from worker.engines.checkpoint import write_checkpoint
+from worker.engines.device import device_memory, release_memory
+from worker.engines.kokoro import KokoroEngine
+from worker.engines.plausibility import check_audio
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def segment(phonemes: str, voice: str, seed: int) -> SegmentInput:
+    return SegmentInput(phonemes, "", Language.AMERICAN_ENGLISH, parse_voice(voice), 1.0, seed)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny"
+    write_checkpoint(path, size="tiny")
+    return path
+
+
+def test_it_renders_on_the_gpu_with_the_durations_of_the_cpu(folder: Path) -> None:
+    item = segment("həlˈO wˈɜɹld, ðɪs ɪz ɐ tˈɛst.", "af_heart(2)+bf_emma(1)", seed=4)
+    engine = KokoroEngine.load(str(folder), device="auto")
+    (audio,) = engine.forward([item])
+    check_audio(audio, item)
+    (expected,) = KokoroEngine.load(str(folder), device="cpu").forward([item])
+    assert audio.durations is not None
+    assert expected.durations is not None
+    np.testing.assert_array_equal(audio.durations, expected.durations)
+
+
+def test_on_the_gpu_too_an_item_depends_on_its_seed_alone(folder: Path) -> None:
+    engine = KokoroEngine.load(str(folder), device="cuda:0")
+    item, other = segment("həlˈO", "af_heart", 4), segment("wˈɜɹld ænd mˈɔɹ", "af_sky", 9)
+    (alone,) = engine.forward([item])
+    np.testing.assert_array_equal(engine.forward([other, item])[1].samples, alone.samples)
+    (reseeded,) = engine.forward([segment("həlˈO", "af_heart", 5)])
+    assert not np.array_equal(reseeded.samples, alone.samples)
+
+
+def test_memory_in_use_is_reported_and_released(folder: Path) -> None:
+    engine = KokoroEngine.load(str(folder), device="cuda:0")
+    engine.forward([segment("ə" * 510, "af_heart", 1)])
+    before = device_memory()
+    release_memory()
+    after = device_memory()
+    assert before is not None
+    assert after is not None
+    assert after[0] < before[0] <= before[1]

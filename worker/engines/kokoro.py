@@ -1,0 +1,189 @@
+"""Kokoro itself: upstream's model, loaded from a folder or the hub.
+
+In: phonemes, a voice, a speed and a seed. Out: the audio upstream's `KModel` gives for them.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shared.errors import EngineFailed, InvalidInput, ModelUnavailable
+from shared.manifest import EngineManifest, EngineName
+from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
+from worker.engines.device import resolve_device
+from worker.engines.kmodel import build, fold_weight_norm, load_weights
+from worker.engines.voicepacks import VoicePacks
+
+NUMERICS_VERSION = 1
+"""Raise it when the same inputs would give other samples, so that no old audio is reused."""
+
+_LAYOUT = "It needs config.json, one *.pth with the weights, and voices/*.pt"
+_HUB_FILES = ["config.json", "*.pth", "voices/*.pt"]
+
+
+class KokoroEngine:
+    """Upstream's model behind the cluster's interface; satisfies `Engine`."""
+
+    def __init__(self, model: Any, voices: VoicePacks, manifest: EngineManifest) -> None:
+        self._model = model
+        self._voices = voices
+        self._manifest = manifest
+        self._device = torch.device(model.device)
+
+    @classmethod
+    def load(cls, model: str, *, device: str, precision: str = "exact") -> "KokoroEngine":
+        """Load `model`, a local folder or a hub repository, on to `device`.
+
+        Raises:
+            ModelUnavailable: it is absent or broken; the message says the reason and the remedy.
+            InvalidSettings: there is no such device.
+        """
+        folder, name = _locate(model)
+        config_bytes = _read_config(folder)
+        try:
+            config = json.loads(config_bytes)
+        except ValueError as error:
+            raise ModelUnavailable(f"{folder}/config.json is not JSON: {error}.") from error
+        if not isinstance(config, dict):
+            raise ModelUnavailable(f"{folder}/config.json is not a JSON object.")
+        weights = _find_weights(folder)
+        device = resolve_device(device)
+        _use_upstream_numerics(device)
+        voices = VoicePacks(folder / "voices", device)
+        kmodel = build(config)
+        load_weights(kmodel, weights)
+        fold_weight_norm(kmodel)
+        if config.get("synthetic") is True:
+            name = f"synthetic-{config.get('synthetic_size', 'checkpoint')}"
+        manifest = EngineManifest(
+            engine=EngineName.KOKORO,
+            model=name,
+            fingerprint=_fingerprint(config_bytes, weights, precision),
+            stand_in=False,
+            precision=precision,
+            voices=voices.fingerprints,
+        )
+        return cls(kmodel.to(device), voices, manifest)
+
+    @property
+    def manifest(self) -> EngineManifest:
+        """What was loaded."""
+        return self._manifest
+
+    def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
+        """Render a batch; item i of the answer is item i of `segments`.
+
+        Raises:
+            EngineFailed: torch failed, for lack of memory for instance; the batch has no result.
+            InvalidInput: a segment has no phoneme of the model's alphabet, or more than 510.
+            UnknownVoice: a segment names a voice that is not loaded.
+        """
+        prepared = [
+            (self._tokens(segment), self._voices.row(segment.voice, len(segment.phonemes)))
+            for segment in segments
+        ]
+        try:
+            with torch.no_grad():
+                return [
+                    self._render(tokens, style, segment)
+                    for segment, (tokens, style) in zip(segments, prepared, strict=True)
+                ]
+        except RuntimeError as error:
+            raise EngineFailed(f"Kokoro failed on {self._device}: {error}") from error
+
+    def _tokens(self, segment: SegmentInput) -> list[int]:
+        if not 1 <= len(segment.phonemes) <= MAX_PHONEMES:
+            raise InvalidInput(
+                f"A segment has 1 to {MAX_PHONEMES} phonemes, not {len(segment.phonemes)}."
+            )
+        vocab: dict[str, int] = self._model.vocab
+        tokens = [vocab[phoneme] for phoneme in segment.phonemes if phoneme in vocab]
+        if not tokens:
+            raise InvalidInput(f"None of {segment.phonemes!r} is in the model's alphabet.")
+        return tokens
+
+    def _render(
+        self, tokens: list[int], style: torch.Tensor, segment: SegmentInput
+    ) -> SegmentAudio:
+        # The harmonic source draws noise from torch's global generator; seeding it for each
+        # item makes an item's audio independent of its neighbours.
+        cuda = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(segment.seed % 2**63)
+            input_ids = torch.tensor([[0, *tokens, 0]], device=self._device)
+            audio, durations = self._model.forward_with_tokens(input_ids, style, segment.speed)
+        return SegmentAudio(
+            samples=audio.float().cpu().numpy().astype(np.float32, copy=False).reshape(-1),
+            durations=durations.cpu().numpy().astype(np.int64, copy=False).reshape(-1),
+        )
+
+
+def _locate(model: str) -> tuple[Path, str]:
+    """Return the folder that holds the model, and the name to show for it."""
+    if not model:
+        raise ModelUnavailable(
+            "KC_MODEL is not set. Point it at a folder with Kokoro's weights, or at a hub "
+            "repository such as hexgrad/Kokoro-82M; or set KC_ENGINE=espeak for the stand-in."
+        )
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder, folder.resolve().name
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", model) is None:
+        raise ModelUnavailable(
+            f"KC_MODEL={model!r} is neither a folder nor a hub repository. {_LAYOUT}."
+        )
+    return _download(model), model
+
+
+def _download(repo_id: str) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - not for a local folder
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelUnavailable(
+            f"{repo_id} could not be had from the hub ({type(error).__name__}: {reason}). Check "
+            "the name and the network (HF_ENDPOINT, HTTPS_PROXY), or set KC_MODEL to a local "
+            f"folder. {_LAYOUT}."
+        ) from error
+
+
+def _read_config(folder: Path) -> bytes:
+    try:
+        return (folder / "config.json").read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(
+            f"{folder}/config.json cannot be read ({error.strerror}). {_LAYOUT}."
+        ) from error
+
+
+def _find_weights(folder: Path) -> Path:
+    paths = sorted(folder.glob("*.pth"))
+    if len(paths) != 1:
+        found = ", ".join(path.name for path in paths) or "none"
+        raise ModelUnavailable(f"{folder} must hold one *.pth; found: {found}. {_LAYOUT}.")
+    return paths[0]
+
+
+def _fingerprint(config: bytes, weights: Path, precision: str) -> str:
+    digest = hashlib.sha256(f"kokoro:{NUMERICS_VERSION}:{precision}:".encode())
+    digest.update(hashlib.sha256(config).digest())
+    with weights.open("rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _use_upstream_numerics(device: str) -> None:
+    """Pin what upstream gets by default, so that no other code's choice changes the audio."""
+    torch.set_float32_matmul_precision("highest")  # the text side: rounding flips durations
+    if device != "cpu":
+        torch.backends.cudnn.allow_tf32 = True  # convolutions, as upstream runs them on CUDA
+        torch.backends.cudnn.benchmark = False  # every sentence has a new length

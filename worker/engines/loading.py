@@ -1,0 +1,39 @@
+"""From a setting's name to a loaded engine, importing that engine and no other."""
+
+from shared.errors import InvalidSettings
+from shared.manifest import EngineName
+from worker.engines.base import Engine
+
+
+def load_engine(*, engine: EngineName, model: str, device: str, precision: str) -> Engine:
+    """Load an engine; call it once, in the process that renders.
+
+    Args:
+        engine: which one.
+        model: for `kokoro` a folder or a hub repository such as `hexgrad/Kokoro-82M`; for
+            `scripted` its script; `espeak` has no choice and ignores it.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; only `kokoro` computes on it.
+        precision: `exact`.
+
+    Raises:
+        InvalidSettings: a value is not one of these.
+        ModelUnavailable: what the engine needs is not there; the message says the remedy.
+    """
+    if precision != "exact":
+        raise InvalidSettings(
+            f"KC_PRECISION={precision!r} is not available. Use exact.", param="KC_PRECISION"
+        )
+    # Importing here keeps torch out of a process that speaks without it.
+    match engine:
+        case EngineName.KOKORO:
+            from worker.engines.kokoro import KokoroEngine  # noqa: PLC0415
+
+            return KokoroEngine.load(model, device=device, precision=precision)
+        case EngineName.ESPEAK:
+            from worker.engines.espeak import EspeakEngine  # noqa: PLC0415
+
+            return EspeakEngine()
+        case EngineName.SCRIPTED:
+            from worker.engines.scripted import ScriptedEngine, parse_script  # noqa: PLC0415
+
+            return ScriptedEngine(parse_script(model))

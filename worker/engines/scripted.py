@@ -1,0 +1,144 @@
+"""A double for tests and load benchmarks: tones of believable length, and faults on demand.
+
+In: segments, some with a fault's name in their text. Out: a tone each, or the fault.
+"""
+
+import hashlib
+import os
+import re
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+import numpy as np
+
+from shared.errors import EngineFailed, InvalidSettings
+from shared.formats import SAMPLE_RATE_HZ
+from shared.manifest import EngineManifest, EngineName
+from worker.engines.base import SegmentAudio, SegmentInput
+from worker.engines.facts import voice_names
+
+PHONEME_S = 0.07
+"""Length of a phoneme at speed 1."""
+
+_CODE_VERSION = 1  # raise it when the tones change
+
+
+class Fault(StrEnum):
+    """A word that makes the engine fail when it stands in a segment's text."""
+
+    RAISE = "KC-FAULT-RAISE"
+    """`forward` raises `EngineFailed`."""
+    SILENT = "KC-FAULT-SILENT"
+    """The segment's audio is silence of the right length."""
+    NAN = "KC-FAULT-NAN"
+    """The segment's audio holds a not-a-number."""
+    HANG = "KC-FAULT-HANG"
+    """`forward` never returns."""
+    KILL = "KC-FAULT-KILL"
+    """The process dies of SIGKILL, as of the kernel's out-of-memory killer."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the double pretends to cost.
+
+    Attributes:
+        load_s: seconds that loading takes.
+        sleep_s: seconds each `forward` takes, however many segments it has.
+        sleep_per_audio_s: seconds each second of audio takes on top.
+    """
+
+    load_s: float = 0.0
+    sleep_s: float = 0.0
+    sleep_per_audio_s: float = 0.0
+
+
+def parse_script(text: str) -> Script:
+    """Parse `scripted`, or `scripted:sleep_s=0.05,load_s=2`; an empty text is `scripted`.
+
+    Raises:
+        InvalidSettings: the text is anything else.
+    """
+    known = {field.name for field in fields(Script)}
+    values: dict[str, float] = {}
+    head, _, rest = text.partition(":")
+    for item in rest.split(",") if rest else []:
+        name, _, number = item.partition("=")
+        if name not in known or name in values or not re.fullmatch(r"\d+(\.\d+)?", number):
+            head = ""
+            break
+        values[name] = float(number)
+    if head != "scripted" and text:
+        raise InvalidSettings(
+            f"KC_MODEL={text!r} is no script. Write scripted:name=seconds,… with names from "
+            f"{', '.join(sorted(known))}.",
+            param="KC_MODEL",
+        )
+    return Script(**values)
+
+
+class ScriptedEngine:
+    """An engine without a model; satisfies `Engine`."""
+
+    def __init__(self, script: Script | None = None) -> None:
+        self._script = script or Script()
+        time.sleep(self._script.load_s)
+        self._manifest = EngineManifest(
+            engine=EngineName.SCRIPTED,
+            model="scripted",
+            fingerprint=_digest(f"scripted:{_CODE_VERSION}").hex(),
+            stand_in=True,
+            precision="exact",
+            voices={name: _digest(f"scripted:{name}").hex() for name in voice_names()},
+            uses_text=True,  # faults stand in the text
+        )
+
+    @property
+    def manifest(self) -> EngineManifest:
+        """What was loaded."""
+        return self._manifest
+
+    def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
+        """Return a tone for each segment, after the script's pauses and the texts' faults.
+
+        Raises:
+            EngineFailed: a text asked for it.
+            UnknownVoice: a segment names a voice that is not loaded.
+        """
+        for segment in segments:
+            segment.voice.check(self._manifest.voices)
+        _commit_faults(segments)
+        audios = [_tone(segment) for segment in segments]
+        audio_s = sum(audio.samples.size for audio in audios) / SAMPLE_RATE_HZ
+        time.sleep(self._script.sleep_s + self._script.sleep_per_audio_s * audio_s)
+        return audios
+
+
+def _commit_faults(segments: Sequence[SegmentInput]) -> None:
+    for segment in segments:
+        if Fault.KILL in segment.text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        while Fault.HANG in segment.text:
+            time.sleep(3600)
+        if Fault.RAISE in segment.text:
+            raise EngineFailed(f"A segment's text asked for {Fault.RAISE}.")
+
+
+def _tone(segment: SegmentInput) -> SegmentAudio:
+    digest = _digest(f"{segment.phonemes}|{segment.voice}|{segment.seed}")
+    pitch_hz = 120 + int.from_bytes(digest[:4], "big") / 2**32 * 360
+    count = max(1, round(len(segment.phonemes) * PHONEME_S / segment.speed * SAMPLE_RATE_HZ))
+    times_s = np.arange(count) / SAMPLE_RATE_HZ
+    samples = (0.2 * np.sin(2 * np.pi * pitch_hz * times_s)).astype(np.float32)
+    if Fault.SILENT in segment.text:
+        samples[:] = 0
+    if Fault.NAN in segment.text:
+        samples[count // 2] = np.nan
+    return SegmentAudio(samples=samples, durations=None)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
