@@ -170,11 +170,11 @@ class Settings(BaseSettings):
         600, gt=0, description="Seconds finished audio is held while storage or Redis is away."
     )
     soft_shutdown_s: float = Field(
-        8, ge=0, description="Seconds a worker told to stop may finish its task."
+        5, ge=0, description="Seconds a worker told to stop may finish its task."
     )
     plan_slice_chars: int = Field(
         65_536,
-        ge=4096,
+        ge=8192,
         le=1_000_000,
         description="Characters of a long text that are planned at a time.",
     )

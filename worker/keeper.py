@@ -58,6 +58,7 @@ class Keeper(threading.Thread):
         self._folder = worker_folder(settings, worker)
         self._interval_s = min(1.0, settings.lease_s / 5)
         self._stopping = threading.Event()
+        self._leaving = False
         self._started_at = time.time()
         self._recycles = 0
         self._kills = 0
@@ -68,6 +69,10 @@ class Keeper(threading.Thread):
     def alive_file(self) -> Path:
         """Touched at every round: what a container's probe looks at."""
         return self._folder.with_suffix(".alive")
+
+    def leave(self) -> None:
+        """Know from now on that children end because the worker was told to stop."""
+        self._leaving = True
 
     def run(self) -> None:
         """Look after the children until told to stop."""
@@ -108,8 +113,8 @@ class Keeper(threading.Thread):
         """Give back what an ended child held, now rather than when its lease lapses."""
         mid_work = child.phase not in {"idle", "loading", "fatal"}
         try:
-            rings = self._leases.release(child.incarnation, stopped=self._stopping.is_set())
-            if not self._stopping.is_set():
+            rings = self._leases.release(child.incarnation, stopped=self._leaving)
+            if not self._leaving:
                 self._leases.count("children_killed" if mid_work else "recycles")
         except RedisError:
             return  # its note stays, and so the next round tries again
@@ -144,6 +149,7 @@ class Keeper(threading.Thread):
 
     def stop(self) -> None:
         """End the watch: give back what the children held; they have ended or end here."""
+        self.leave()
         self._stopping.set()
         self.join(5)
         for path, child in read_notes(self._folder):

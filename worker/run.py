@@ -80,10 +80,9 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         task_time_limit=None if threads else _time_limit_s(stage, settings),
     )
 
-    @signals.worker_ready.connect(weak=False)
-    def _ready(**_: object) -> None:
-        # What piled up while no worker was there rings once more.
-        log.info("worker ready", action="start", worker=worker)
+    @signals.worker_shutting_down.connect(weak=False)
+    def _leave(**_: object) -> None:
+        keeper.leave()
 
     keeper.start()
     try:

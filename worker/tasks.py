@@ -62,12 +62,15 @@ def _enter_child(sender: str = "", **_: Any) -> None:
 def _work(step: Callable[[Any], bool], most: int) -> None:
     """Do up to `most` items; whatever happens, nothing stays held by an idle process."""
     stage = stages.current()
-    failed = True
+    failed = False
     try:
         for _ in range(most):
             if not step(stage):
                 break
-        failed = False
+    except Exception:
+        # Not so when the worker is told to stop (SystemExit): then the attempt does not count.
+        failed = True
+        raise
     finally:
         stage.persist(lambda: stage.ledger.let_go(stopped=not failed))
 

@@ -1,0 +1,115 @@
+"""What a killed process must not change. The whole fault suite comes on top of these."""
+
+import time
+
+import pytest
+
+from shared.ledger.states import JobStatus
+from tests.integration.workers.conftest import Cluster
+from worker.note import is_running
+
+
+def test_killing_the_synth_child_in_the_middle_loses_nothing(cluster: Cluster) -> None:
+    cluster.start("synth", model="scripted:sleep_s=1.5")
+    uid = cluster.submit("Kill the child while this is spoken.")
+    cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
+    killed = time.monotonic()
+    cluster.kill(cluster.child("synth.0"))
+    job = cluster.finished(uid, 30)
+    assert job.status is JobStatus.SUCCEEDED
+    assert job.attempts == 2
+    assert time.monotonic() - killed < 12
+
+
+def test_killing_a_worker_hands_its_batch_to_another(cluster: Cluster) -> None:
+    first = cluster.start("synth", "0", model="scripted:sleep_s=30")
+    uid = cluster.submit("Kill the whole worker.")
+    cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
+    child = cluster.child("synth.0")
+    assert first.process is not None
+    cluster.kill(first.process.pid)
+    first.process.wait(5)
+    cluster.start("synth", "1")
+    job = cluster.finished(uid, 30)
+    assert job.status is JobStatus.SUCCEEDED
+    assert job.worker == "synth.1"
+    assert not is_running(child)
+
+
+@pytest.mark.parametrize("fault", ["KC-FAULT-KILL", "KC-FAULT-HANG"])
+def test_a_poison_segment_fails_its_job_after_three_attempts_and_no_other(
+    cluster: Cluster, fault: str
+) -> None:
+    cluster.start("synth", render_timeout_s=1.5)
+    cluster.engine()
+    bad = cluster.submit(f"This one says {fault} and dies.", ring=False)
+    good = [cluster.submit(f"A good neighbour number {n}.") for n in range(3)]
+    job = cluster.finished(bad, 60)
+    assert (job.status, job.error_code) == (JobStatus.FAILED, "poison")
+    segment = cluster.ledger.worker().segments(bad, 0, 1)[0]
+    assert segment.attempts == 3
+    for uid in good:
+        assert cluster.finished(uid).status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("KC-FAULT-RAISE", "engine_failed"),
+        ("KC-FAULT-SILENT", "implausible_audio"),
+        ("KC-FAULT-NAN", "implausible_audio"),
+    ],
+)
+def test_audio_with_a_hole_in_it_is_never_a_success(
+    cluster: Cluster, fault: str, code: str
+) -> None:
+    cluster.start("synth")
+    job = cluster.finished(cluster.submit(f"A fine sentence.\n\nThen {fault}.\n\nAnd an end."))
+    assert (job.status, job.error_code) == (JobStatus.FAILED, code)
+    assert "Segment 1" in (job.error_message or "")
+    assert job.outputs == ()
+
+
+def test_a_worker_told_to_stop_finishes_its_batch(cluster: Cluster) -> None:
+    synth = cluster.start("synth", model="scripted:sleep_s=2", soft_shutdown_s=6)
+    uid = cluster.submit("Finish this before you go.")
+    cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
+    assert synth.process is not None
+    synth.process.terminate()
+    synth.process.wait(15)
+    job = cluster.finished(uid, 10)
+    assert job.status is JobStatus.SUCCEEDED
+    assert job.attempts == 1
+
+
+def test_what_does_not_fit_the_grace_is_given_back_without_an_attempt(cluster: Cluster) -> None:
+    synth = cluster.start("synth", model="scripted:sleep_s=60", soft_shutdown_s=0.5)
+    uid = cluster.submit("Too long for the grace.")
+    cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
+    assert synth.process is not None
+    synth.process.terminate()
+    synth.process.wait(15)
+    cluster.start("synth", "1")
+    job = cluster.finished(uid, 30)
+    assert job.status is JobStatus.SUCCEEDED
+    assert job.attempts == 1
+
+
+def test_redis_away_for_three_seconds_costs_no_rendering(cluster: Cluster) -> None:
+    cluster.start("synth", model="scripted:sleep_s=1.5")
+    uid = cluster.submit("Redis goes away while this is spoken.")
+    cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
+    cluster.server.kill()
+    time.sleep(3)
+    cluster.server.start()
+    job = cluster.finished(uid, 40)
+    assert job.status is JobStatus.SUCCEEDED
+    assert cluster.client.hget("kc:totals", "segments_rendered") == b"1"
+    assert job.attempts == 1
+
+
+def test_a_worker_that_can_never_work_says_why_and_exits_with_an_error(cluster: Cluster) -> None:
+    worker = cluster.start("synth", engine="kokoro", model=str(cluster.folder / "no-such-folder"))
+    assert worker.process is not None
+    assert worker.process.wait(60) == 1
+    assert "no-such-folder" in cluster.log("synth.0")
