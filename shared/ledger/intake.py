@@ -15,6 +15,8 @@ from shared.ledger.upkeep import Backlog
 from shared.manifest import EngineManifest
 
 UID_PREFIX = "job_"
+CURSOR = r"^[0-9]{1,15}-job_[0-9A-Z]{26}$"
+"""A place in a listing: milliseconds since 1970 and a uid, so it outlives the job it names."""
 RATE_WINDOW_S = 60
 """Over how many past seconds throughput is measured."""
 
@@ -164,7 +166,7 @@ class Intake:
         Args:
             owner: whose.
             limit: most jobs of a page.
-            after: uid of the last job of the page before.
+            after: `Page.after` of the page before, of the form `CURSOR`.
             status: only these.
             custom_id: only these.
             created_after: seconds since 1970; later ones only.
@@ -173,30 +175,30 @@ class Intake:
         index = f"kc:custom:{owner}:{custom_id}" if custom_id else f"kc:jobs:{owner}"
         low = "-inf" if created_after is None else f"({int(created_after * 1000)}"
         high = "+inf" if created_before is None else f"({int(created_before * 1000)}"
+        cursor: tuple[int, str] | None = None
+        if after is not None:
+            ms, _, last = after.partition("-")
+            cursor = (int(ms), last)
+            if created_before is None or int(ms) < int(created_before * 1000):
+                high = ms
         found: list[JobRecord] = []
         skip = 0
-        if after is not None:
-            score = await self.client.zscore(index, after)
-            if score is None:
-                return Page([], None)
-            high = str(int(score)) if high == "+inf" else high
-        passed_cursor = after is None
         page_size = max(limit, 100)
         while True:
             rows = await self.client.zrange(
                 index, high, low, desc=True, byscore=True, offset=skip, num=page_size
             )
             skip += len(rows)
-            uids = []
-            for row in rows:
-                if passed_cursor:
-                    uids.append(str(row))
-                passed_cursor = passed_cursor or row == after
-            for job in await self._get_many(uids):
-                if job is not None and (status is None or job.status == status):
-                    if len(found) == limit:
-                        return Page(found, found[-1].uid)
-                    found.append(job)
+            for job in await self._get_many([str(row) for row in rows]):
+                if job is None or (status is not None and job.status != status):
+                    continue
+                # Jobs of one millisecond stand in the order of their uids, the largest first.
+                if cursor is not None and _place(job) >= cursor:
+                    continue
+                if len(found) == limit:
+                    ms_last, last = _place(found[-1])
+                    return Page(found, f"{ms_last}-{last}")
+                found.append(job)
             if len(rows) < page_size:
                 return Page(found, None)
 
@@ -307,6 +309,10 @@ class Intake:
         """Return how many batches had each size."""
         rows = await cast("Awaitable[dict[str, str]]", self.client.hgetall("kc:batch_sizes"))
         return {int(size): int(number) for size, number in rows.items()}
+
+
+def _place(job: JobRecord) -> tuple[int, str]:
+    return round(job.created_at * 1000), job.uid
 
 
 def _delivery(row: dict[str, str], entries: Sequence[str]) -> DeliveryRecord:

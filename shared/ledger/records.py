@@ -62,6 +62,7 @@ class NewJob:
         idempotency: hash of the client's `Idempotency-Key`.
         client_id: the client's own id, with PUT.
         share: the owner's weight in the fair queue.
+        stand_in: whether the engine is one; a job whose audio is all reused meets no engine.
     """
 
     uid: str
@@ -80,6 +81,7 @@ class NewJob:
     webhook_url: str | None = None
     webhook_host: str | None = None
     webhook_events: str | None = None
+    stand_in: bool | None = None
 
     def to_json(self) -> str:
         """Encode all but the input, absent fields left out (cjson would read null as a value)."""

@@ -14,6 +14,7 @@ if f[4] and redis.call('HGET', f[4], 'uid') == uid then redis.call('DEL', f[4]) 
 for _, id in ipairs(redis.call('LRANGE', job_key(uid, 'deliveries'), 0, -1)) do
   local host = redis.call('HGET', 'kc:delivery:' .. id, 'host')
   redis.call('ZREM', 'kc:due:' .. host, id)
+  redis.call('SREM', 'kc:sending:' .. host, id)
   offer_host(host)
   redis.call('DEL', 'kc:delivery:' .. id, 'kc:delivery:' .. id .. ':log')
 end

@@ -1,0 +1,111 @@
+"""The application: its parts opened and closed, its routes put together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from anyio import to_thread
+from fastapi import FastAPI
+
+from gateway import audio, cluster, deliveries, health, jobs, metrics
+from gateway.access import Access
+from gateway.body_limit import BODY_TIMEOUT_S, BodyLimit, max_body_bytes
+from gateway.error_handlers import install_error_handlers
+from gateway.health import Watch
+from gateway.http_meters import HttpMeters
+from gateway.openapi import install_openapi
+from gateway.pace import Pace
+from gateway.services import Services
+from shared.addresses import parse_rules
+from shared.apikeys import KeyFile
+from shared.bell import Bell, make_celery
+from shared.connections import connect, connect_async
+from shared.ledger.intake import Intake
+from shared.lookup import Resolver, system_resolver
+from shared.settings import Settings
+from shared.storage import open_storage
+
+
+def create_app(
+    settings: Settings,
+    *,
+    resolver: Resolver = system_resolver,
+    body_timeout_s: float = BODY_TIMEOUT_S,
+) -> FastAPI:
+    """Return the gateway's application; it connects to Redis when it is started.
+
+    Args:
+        settings: of this process.
+        resolver: looks up webhooks' hosts.
+        body_timeout_s: seconds in which a request's body must have arrived.
+
+    Raises:
+        InvalidSettings: the key file, the webhook rules or the storage URL are unusable.
+    """
+    # Opened here, so that a bad setting stops the process before it listens; none needs a network.
+    keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+    rules = parse_rules(settings.webhook_allow_private, settings.webhook_ports)
+    storage = open_storage(
+        settings.storage,
+        endpoint=settings.storage_endpoint,
+        public_endpoint=settings.storage_public_endpoint,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        intake = Intake(connect_async(settings.redis_url))
+        # The ringing threads' own: the other client belongs to the event loop.
+        ringing_client = connect(settings.redis_url, retries=0)
+        services = Services(
+            settings=settings,
+            intake=intake,
+            storage=storage,
+            bell=Bell(make_celery(settings), ringing_client),
+            keys=keys,
+            rules=rules,
+            resolver=resolver,
+            watch=Watch(intake, storage),
+            pace=Pace(intake),
+            draining=asyncio.Event(),
+        )
+        await services.watch.start()
+        app.state.services = services
+        try:
+            yield
+        finally:
+            services.draining.set()
+            await services.watch.stop()
+            services.ringers.shutdown(wait=False, cancel_futures=True)
+            await to_thread.run_sync(services.bell.close)
+            ringing_client.close()
+            await intake.client.aclose()
+
+    app = FastAPI(
+        title="Kokoro Cluster",
+        version=_version(),
+        description="Text to speech as a service of your own: submit a job, poll it, fetch audio.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.meters = HttpMeters()
+    for part in (jobs, audio, deliveries, cluster, health, metrics):
+        app.include_router(part.router)
+    install_error_handlers(app)
+    install_openapi(app)
+    # The last one added is the outermost.
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=max_body_bytes(settings.max_input_chars),
+        timeout_s=body_timeout_s,
+    )
+    app.add_middleware(Access, meters=app.state.meters)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("kokoro-cluster")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

@@ -1,0 +1,128 @@
+"""`/v1/jobs/{id}/audio`: a job's files, from where they are stored to the client."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from gateway.callers import CallerOf
+from gateway.errors import (
+    ApiError,
+    AudioGone,
+    JobCanceled,
+    JobExpired,
+    JobFailed,
+    JobNotReady,
+)
+from gateway.jobs import JobId, find_job
+from gateway.openapi import problems
+from gateway.ranges import ByteRange, not_modified, wanted_range
+from gateway.services import ServicesOf
+from shared.errors import InvalidInput
+from shared.formats import FORMATS, AudioFormat
+from shared.ledger.records import JobRecord, OutputFile
+from shared.ledger.states import JobStatus
+from shared.storage import Storage
+
+router = APIRouter(tags=["jobs"])
+
+_BYTES: dict[str, Any] = {
+    info.media_type: {"schema": {"type": "string", "format": "binary"}} for info in FORMATS.values()
+}
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole file.", "content": _BYTES},
+    206: {"description": "The part asked for by `Range`.", "content": _BYTES},
+    304: {"description": "The client's copy is this file (`If-None-Match`)."},
+    307: {"description": "The file is at `Location`, a URL signed by the store."},
+    **problems(404, 409, 410, 416, 422),
+}
+
+_NO_AUDIO: dict[JobStatus, type[ApiError]] = {
+    JobStatus.FAILED: JobFailed,
+    JobStatus.CANCELED: JobCanceled,
+    JobStatus.EXPIRED: JobExpired,
+}
+
+Format = Annotated[AudioFormat | None, Query(description="Default: the job's main output.")]
+
+
+@router.get(
+    "/v1/jobs/{job_id}/audio", response_class=Response, responses=_ANSWERS, name="get_audio"
+)
+@router.head(
+    "/v1/jobs/{job_id}/audio",
+    response_class=Response,
+    responses=_ANSWERS,
+    operation_id="head_audio",
+)
+async def get_audio(
+    request: Request,
+    services: ServicesOf,
+    caller: CallerOf,
+    job_id: JobId,
+    format: Format = None,
+) -> Response:
+    """Download a file of a finished job."""
+    record = await find_job(services, caller, job_id)
+    output = _output(record, format)
+    info = FORMATS[output.format]
+    etag = f'"{output.sha256}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if not_modified(request.headers, etag):
+        return Response(status_code=304, headers=headers)
+    if request.method != "HEAD":
+        # A URL signed for GET is of no use for HEAD, which needs no byte of the file anyway.
+        url = await services.storage.sign_get_async(
+            output.key, expires_s=services.settings.presign_ttl_s
+        )
+        if url is not None:
+            return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
+    headers |= {
+        "Accept-Ranges": "bytes",
+        "Content-Type": info.media_type,
+        "Content-Disposition": f'attachment; filename="{record.id}.{info.extension}"',
+    }
+    part = wanted_range(request.headers, output.bytes, etag)
+    start, end = (part.start, part.end) if part else (0, output.bytes)
+    headers["Content-Length"] = str(end - start)
+    if part:
+        headers["Content-Range"] = part.content_range(output.bytes)
+    status = 206 if part else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    chunks = await _begun(services.storage, output.key, ByteRange(start, end))
+    return StreamingResponse(chunks, status, headers)
+
+
+def _output(record: JobRecord, wanted: AudioFormat | None) -> OutputFile:
+    """Return the file that is wanted, or raise why there is none."""
+    if record.status is not JobStatus.SUCCEEDED:
+        kind = _NO_AUDIO.get(record.status)
+        if kind is None:
+            raise JobNotReady(
+                f"The job is {record.status}; poll it until it has succeeded.", retry_after_s=1
+            )
+        reason = f": {record.error_message}" if record.error_message else ""
+        raise kind(f"The job is {record.status}{reason}. It has no audio.")
+    if record.purged:
+        raise AudioGone()
+    for output in record.outputs:
+        if wanted in {None, output.format}:
+            return output
+    made = ", ".join(output.format for output in record.outputs)
+    raise InvalidInput(f"The job made no {wanted} file; it made: {made}.", param="format")
+
+
+async def _begun(storage: Storage, key: str, part: ByteRange) -> AsyncIterator[bytes]:
+    """Return the part's chunks, the first one read: a store that is away is still an error."""
+    chunks = storage.stream_async(key, part.start, part.end)
+    first = await anext(chunks, b"")
+
+    async def all_chunks() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_chunks()

@@ -1,0 +1,74 @@
+"""Refuses bodies that are too large before they are held, and those that arrive too slowly."""
+
+import asyncio
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import BodyTooLarge, BodyTooSlow, error_response
+
+BODY_TIMEOUT_S = 60.0
+"""Seconds from a request's headers to the end of its body."""
+
+BYTES_PER_CHAR = 12
+"""A character outside the first plane, written as two `\\uXXXX` escapes."""
+
+FIELDS_BYTES = 64 * 1024
+"""For all fields but the input."""
+
+
+def max_body_bytes(max_input_chars: int) -> int:
+    """Return the size that no request within the limits exceeds."""
+    return BYTES_PER_CHAR * max_input_chars + FIELDS_BYTES
+
+
+class BodyLimit:
+    """ASGI middleware; the errors it raises while the body is read become answers further in.
+
+    Args:
+        app: what it protects.
+        max_bytes: of one body.
+        timeout_s: for one body.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float = BODY_TIMEOUT_S) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a guarded `receive`."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > self._max_bytes:
+            await error_response(self._too_large())(scope, receive, send)
+            return
+        deadline = time.monotonic() + self._timeout_s
+        received = 0
+        complete = False
+
+        async def guarded() -> Message:
+            nonlocal received, complete
+            if complete:  # what is still to come is the client's leaving, at its leisure
+                return await receive()
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    message = await receive()
+            except TimeoutError as error:
+                raise BodyTooSlow(headers={"Connection": "close"}) from error
+            received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if received > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, guarded, send)
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(
+            f"The body is larger than {self._max_bytes} bytes, and so than any job may be.",
+            param="input",
+            headers={"Connection": "close"},
+        )

@@ -1,0 +1,66 @@
+"""`/v1/voices`, `/v1/models`, `/v1/workers`: what the cluster is made of."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from gateway.callers import CallerOf
+from gateway.errors import NoEngine
+from gateway.openapi import problems
+from gateway.schemas import ModelList, VoiceList, WorkerList
+from gateway.services import Services, ServicesOf
+from shared.languages import LETTERS
+from shared.manifest import EngineManifest
+
+router = APIRouter(tags=["cluster"])
+
+_GENDERS = {"f": "female", "m": "male"}
+
+
+async def _engine(services: Services) -> EngineManifest:
+    engine = await services.intake.engine()
+    if engine is None:
+        raise NoEngine()
+    return engine
+
+
+@router.get("/v1/voices", response_model=VoiceList, responses=problems())
+async def list_voices(services: ServicesOf, caller: CallerOf) -> Response:
+    """List the voices that are loaded."""
+    engine = await _engine(services)
+    data = [voice_view(name, engine) for name in sorted(engine.voices)]
+    return JSONResponse({"object": "list", "data": data})
+
+
+@router.get("/v1/models", response_model=ModelList, responses=problems())
+async def list_models(services: ServicesOf, caller: CallerOf) -> Response:
+    """List the models that are loaded; a stand-in says so."""
+    engine = await _engine(services)
+    model = {
+        "id": engine.model,
+        "object": "model",
+        "owned_by": engine.engine.value,
+        "stand_in": engine.stand_in,
+        "precision": engine.precision,
+    }
+    return JSONResponse({"object": "list", "data": [model]})
+
+
+@router.get("/v1/workers", response_model=WorkerList, responses=problems())
+async def list_workers(services: ServicesOf, caller: CallerOf) -> Response:
+    """List the workers heard of in the last seconds."""
+    return JSONResponse({"object": "list", "data": await services.intake.workers()})
+
+
+def voice_view(name: str, engine: EngineManifest) -> dict[str, Any]:
+    """Read a voice's name as Kokoro's convention has it: `bf_emma` is British, female, Emma."""
+    prefix, _, given = name.partition("_")
+    follows = len(prefix) == 2 and prefix[0] in LETTERS and prefix[1] in _GENDERS and given != ""
+    return {
+        "id": name,
+        "name": given.replace("_", " ").title() if follows else name,
+        "language": LETTERS[prefix[0]].value if follows else None,
+        "gender": _GENDERS[prefix[1]] if follows else None,
+        "stand_in": engine.stand_in,
+    }

@@ -1,0 +1,148 @@
+"""The OpenAPI document: what FastAPI can't see for itself."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gateway.errors import error_body
+from gateway.requests import JobRequest
+from gateway.schemas import Error
+
+Responses = dict[int | str, dict[str, Any]]
+
+_REF = "#/components/schemas/{model}"
+
+JOB_EXAMPLE: dict[str, Any] = {
+    "id": "job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
+    "object": "job",
+    "status": "succeeded",
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "started_at": "2026-01-31T12:00:00.041Z",
+    "completed_at": "2026-01-31T12:00:01.310Z",
+    "expires_at": "2026-02-07T12:00:01.310Z",
+    "input_chars": 51,
+    "progress": {
+        "segments_total": 3,
+        "segments_done": 3,
+        "segments_reused": 0,
+        "audio_s": 4.1,
+    },
+    "queue_position": None,
+    "eta_s": None,
+    "output": {
+        "url": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/audio?format=mp3",
+        "format": "mp3",
+        "bytes": 49_344,
+        "audio_s": 4.1,
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "sample_rate_hz": 24_000,
+        "others": [],
+    },
+    "warnings": [],
+    "error": None,
+    "metrics": {
+        "queue_s": 0.041,
+        "synthesis_s": 0.8,
+        "encode_s": 0.1,
+        "realtime_factor": 3.23,
+        "attempts": 1,
+        "worker": "synth-0",
+        "model": "hexgrad/Kokoro-82M",
+        "stand_in": False,
+    },
+    "custom_id": "greeting-1",
+    "metadata": {"campaign": "spring"},
+    "urls": {
+        "self": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
+        "audio": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/audio",
+        "cancel": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/cancel",
+    },
+}
+
+_PROBLEMS: dict[int, tuple[str, str, str, str | None]] = {
+    400: ("Malformed.", "The body is not JSON: …", "malformed_json", None),
+    401: ("No valid key.", "Send a valid API key: …", "invalid_api_key", None),
+    404: ("Unknown, or another key's.", "You have no job of that id.", "job_not_found", None),
+    408: ("The body took too long.", "The body took too long to arrive.", "body_too_slow", None),
+    409: ("Not in this state.", "The job has ended already.", "job_terminal", None),
+    410: ("Deleted when its time was over.", "The audio's time to live …", "audio_gone", None),
+    413: ("Body too large.", "The body is larger than any job may be.", "body_too_large", None),
+    415: ("Not JSON.", "Send the body as …", "unsupported_media_type", None),
+    416: ("Past the end.", "The file has 49344 bytes.", "range_not_satisfiable", None),
+    422: ("A field is bad.", "Unknown voice 'af_hart'. …", "unknown_voice", "voice"),
+    429: ("Your limit; see `Retry-After`.", "Too many jobs a minute …", "rate_limited", None),
+    500: ("Ours; it is logged.", "Something went wrong here …", "internal", None),
+    503: ("Full, or Redis or the store is away.", "The system is full; …", "system_full", None),
+}
+
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait before asking again.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+
+
+def problems(*statuses: int) -> Responses:
+    """Return the declarations of these errors, and of those that any call can meet."""
+    found: Responses = {}
+    for status in sorted({*statuses, 401, 500, 503}):
+        description, message, code, param = _PROBLEMS[status]
+        example = error_body(status, message, code, param)
+        found[status] = {
+            "model": Error,
+            "description": description,
+            "content": {"application/json": {"example": example}},
+        }
+        if status in {429, 503}:
+            found[status]["headers"] = _RETRY_AFTER
+    return found
+
+
+def accepted(description: str) -> dict[str, Any]:
+    """Return the declaration of a submission's answer."""
+    location = {"description": "The job.", "schema": {"type": "string"}}
+    applied = {"description": "The wait that was granted.", "schema": {"type": "string"}}
+    return {
+        "description": description,
+        "headers": {**_RETRY_AFTER, "Location": location, "Preference-Applied": applied},
+    }
+
+
+JOB_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": _REF.format(model="JobRequest")}}},
+    }
+}
+"""For routes that read the body themselves, to answer 400 and 415 in the one form."""
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Make the application describe itself whole; built at the first request for it."""
+
+    def build() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = build  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = document["components"]["schemas"]
+    body = JobRequest.model_json_schema(ref_template=_REF)
+    schemas |= {**body.pop("$defs", {}), "JobRequest": body}
+    schemas["Job"]["example"] = JOB_EXAMPLE
+    # FastAPI's own shape of a 422, which no answer has.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    return document

@@ -1,0 +1,175 @@
+"""What a client may ask for, and reading it from a request's body."""
+
+import json
+import math
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from gateway.errors import MalformedJson, UnsupportedMediaType
+from shared.addresses import MAX_URL_CHARS
+from shared.errors import InvalidInput
+from shared.formats import AudioFormat
+from shared.ledger.states import Lane
+from shared.settings import Settings
+
+
+class Event(StrEnum):
+    """What a webhook can tell of."""
+
+    SUCCEEDED = "job.succeeded"
+    FAILED = "job.failed"
+    CANCELED = "job.canceled"
+    EXPIRED = "job.expired"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# Strict mode would want members of the enum, which JSON does not have.
+_Event = Annotated[Event, Field(strict=False)]
+_Format = Annotated[AudioFormat, Field(strict=False)]
+_Lane = Annotated[Lane, Field(strict=False)]
+
+
+class WebhookRequest(_Strict):
+    """Where to tell of the job's end."""
+
+    url: str = Field(max_length=MAX_URL_CHARS, examples=["https://example.com/hooks/speech"])
+    events: list[_Event] = Field(
+        default_factory=lambda: list(Event), min_length=1, max_length=len(Event)
+    )
+
+
+class JobRequest(_Strict):
+    """A job to be made."""
+
+    input: str = Field(
+        min_length=1,
+        max_length=2_000_000,
+        description="The text; `[pause:1.5s]` and `[word](/phonemes/)` are understood in it.",
+        examples=["Hello from your own machine. [pause:0.5s] It works."],
+    )
+    voice: str = Field(
+        "af_heart",
+        max_length=1000,
+        description="A name, or a mix such as `af_bella(2)+af_sky(1)`.",
+        examples=["af_heart"],
+    )
+    model: str | None = Field(None, max_length=200, description="One of GET /v1/models.")
+    language: str | None = Field(
+        None, max_length=20, description="Default: the voice's own.", examples=["en-us"]
+    )
+    speed: float = Field(1.0, ge=0.25, le=4)
+    response_format: _Format | None = Field(None, description="Default: mp3.")
+    outputs: list[_Format] | None = Field(
+        None,
+        min_length=1,
+        max_length=len(AudioFormat),
+        description="Several formats from one synthesis, in place of `response_format`.",
+    )
+    webhook: WebhookRequest | None = None
+    priority: _Lane = Field(
+        Lane.INTERACTIVE, description="`batch` gives way to `interactive` work."
+    )
+    deadline_s: int | None = Field(
+        None, ge=1, description="Seconds the job may take; then it is `expired`."
+    )
+    ttl_s: int | None = Field(None, ge=1, description="Seconds its audio is kept once finished.")
+    custom_id: str | None = Field(
+        None, min_length=1, max_length=64, description="Yours, to find the job by in lists."
+    )
+    metadata: dict[
+        Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
+    ] = Field(default_factory=dict, max_length=16, description="Handed back as it came.")
+
+    @field_validator("outputs")
+    @classmethod
+    def _check_outputs(
+        cls, outputs: list[AudioFormat] | None, info: ValidationInfo
+    ) -> list[AudioFormat] | None:
+        if outputs is not None and info.data.get("response_format") is not None:
+            raise ValueError("give either response_format or outputs, not both")
+        if outputs is not None and len(set(outputs)) != len(outputs):
+            raise ValueError("a format is named twice")
+        return outputs
+
+    @field_validator("custom_id")
+    @classmethod
+    def _check_custom_id(cls, custom_id: str | None) -> str | None:
+        if custom_id is not None and not custom_id.isprintable():
+            raise ValueError("only printable characters are allowed")
+        return custom_id
+
+    @property
+    def formats(self) -> tuple[AudioFormat, ...]:
+        """The files to make, the main one first."""
+        return tuple(self.outputs or (self.response_format or AudioFormat.MP3,))
+
+    def check_bounds(self, settings: Settings) -> None:
+        """Raise `InvalidInput` for what this cluster's settings do not allow."""
+        for name, size, most in (
+            ("input", len(self.input), settings.max_input_chars),
+            ("deadline_s", self.deadline_s or 0, settings.job_deadline_max_s),
+            ("ttl_s", self.ttl_s or 0, settings.job_ttl_max_s),
+        ):
+            if size > most:
+                unit = "characters" if name == "input" else "seconds"
+                raise InvalidInput(f"{name}: at most {most} {unit} are allowed here.", param=name)
+
+    def canonical(self) -> bytes:
+        """Return the request as bytes that are equal for requests that mean the same."""
+        fields = self.model_dump(mode="json")
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedJson(f"The body is not JSON: {name} is not a JSON number.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise MalformedJson("The body has a number too large for any field.")
+    return number
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a request's body, strictly.
+
+    Raises:
+        MalformedJson: it is not UTF-8, not JSON, nested too deeply, or has a number too large.
+    """
+    try:
+        return json.loads(
+            body.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"The body is not UTF-8 at byte {error.start}.") from error
+    except json.JSONDecodeError as error:
+        raise MalformedJson(
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from error
+    except RecursionError as error:
+        raise MalformedJson("The body is nested too deeply.") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise MalformedJson("The body has a number too large for any field.") from error
+
+
+async def read_job_request(request: Request) -> JobRequest:
+    """Read and check the body of a submission, off the event loop.
+
+    Raises:
+        UnsupportedMediaType: it does not say that it is JSON.
+        MalformedJson: it is not.
+        ValidationError: a field is missing, unknown or bad.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType()
+    body = await request.body()
+    return await to_thread.run_sync(lambda: JobRequest.model_validate(parse_json(body)))

@@ -1,0 +1,228 @@
+"""The answers' shapes, for the OpenAPI document. The answers themselves are plain dicts."""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.formats import AudioFormat
+from shared.languages import Language
+from shared.ledger.states import DeliveryStatus, JobStatus, SegmentStatus
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorDetail(_Shape):
+    """What went wrong and what to do."""
+
+    message: str
+    type: str
+    code: str = Field(description="Stable; to be compared by programs.")
+    param: str | None = Field(description="The field it is about, dotted.")
+
+
+class Error(_Shape):
+    """The body of every error."""
+
+    error: ErrorDetail
+
+
+class Progress(_Shape):
+    """How far a job is."""
+
+    segments_total: int = Field(description="Planned so far; grows while a long text is planned.")
+    segments_done: int
+    segments_reused: int = Field(description="Done without rendering: the audio existed already.")
+    audio_s: float
+
+
+class OutputFile(_Shape):
+    """One file of a finished job."""
+
+    url: str
+    format: AudioFormat
+    bytes: int
+    audio_s: float
+    sha256: str
+
+
+class Output(OutputFile):
+    """The files of a finished job; the first format asked for is the main one."""
+
+    sample_rate_hz: int
+    others: list[OutputFile]
+
+
+class Warning(_Shape):
+    """Something a listener may want to know."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    segment: int | None = None
+    detail: Any = None
+
+
+class JobError(_Shape):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class Metrics(_Shape):
+    """What a job took."""
+
+    queue_s: float | None
+    synthesis_s: float = Field(description="Seconds of a device, its share of each batch.")
+    encode_s: float
+    realtime_factor: float | None = Field(
+        description="Seconds of audio per second from start to completion."
+    )
+    attempts: int = Field(description="Most tries any one segment took.")
+    worker: str | None
+    model: str | None
+    stand_in: bool | None = Field(description="True: the audio is not Kokoro's.")
+
+
+class Urls(_Shape):
+    """Where to go from here."""
+
+    self: str
+    audio: str
+    cancel: str
+
+
+class TextSpan(_Shape):
+    """Characters of the input, the end excluded."""
+
+    start: int
+    end: int
+
+
+class Segment(_Shape):
+    """A stretch of the job that is rendered at once."""
+
+    index: int
+    status: SegmentStatus
+    pause: bool
+    text: TextSpan
+    start_s: float | None = Field(description="In the audio, once all before it is done.")
+    end_s: float | None
+    attempts: int
+    reused: bool
+
+
+class Job(_Shape):
+    """A job."""
+
+    id: str
+    object: Literal["job"]
+    status: JobStatus
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    completed_at: AwareDatetime | None
+    expires_at: AwareDatetime | None = Field(description="When its audio will be deleted.")
+    input_chars: int
+    progress: Progress
+    queue_position: int | None
+    eta_s: float | None
+    output: Output | None
+    warnings: list[Warning]
+    error: JobError | None
+    metrics: Metrics
+    custom_id: str | None
+    metadata: dict[str, str]
+    urls: Urls
+    segments: list[Segment] | None = Field(None, description="With `?include=segments`.")
+
+
+class JobList(_Shape):
+    """A page of jobs, newest first."""
+
+    object: Literal["list"]
+    data: list[Job]
+    has_more: bool
+    after: str | None = Field(description="Cursor of the next page.")
+
+
+class Attempt(_Shape):
+    """One try at a delivery."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Delivery(_Shape):
+    """A webhook that is owed or was sent."""
+
+    id: str = Field(description="The `webhook-id`, the same on every retry.")
+    object: Literal["delivery"]
+    event: str
+    url: str
+    status: DeliveryStatus
+    attempts: int
+    created_at: AwareDatetime
+    next_attempt_at: AwareDatetime | None
+    log: list[Attempt]
+
+
+class DeliveryList(_Shape):
+    """The webhook deliveries of a job."""
+
+    object: Literal["list"]
+    data: list[Delivery]
+
+
+class Voice(_Shape):
+    """A voice that is loaded."""
+
+    id: str
+    name: str
+    language: Language | None
+    gender: Literal["female", "male"] | None
+    stand_in: bool
+
+
+class VoiceList(_Shape):
+    """The voices that are loaded."""
+
+    object: Literal["list"]
+    data: list[Voice]
+
+
+class Model(_Shape):
+    """What the cluster speaks with."""
+
+    id: str
+    object: Literal["model"]
+    owned_by: str
+    stand_in: bool = Field(description="True: a substitute for machines without weights.")
+    precision: str
+
+
+class ModelList(_Shape):
+    """The models that are loaded."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class WorkerList(_Shape):
+    """The workers heard of in the last seconds."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+
+
+class Live(_Shape):
+    """The event loop turns."""
+
+    status: Literal["live"]
+
+
+class Ready(_Shape):
+    """Whether a job can be accepted, and what it hangs on."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, str] = Field(description="`ok`, or what is wrong, for each dependency.")

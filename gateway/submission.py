@@ -1,0 +1,139 @@
+"""The way of a submission, on a page: validate, admit, record, ring."""
+
+import hashlib
+from dataclasses import dataclass
+
+import structlog
+from anyio import to_thread
+
+from gateway.callers import Caller
+from gateway.errors import (
+    IdempotencyConflict,
+    JobNotFound,
+    KeyFull,
+    NoEngine,
+    RateLimited,
+    SystemFull,
+    UnknownModel,
+    WebhooksNotConfigured,
+)
+from gateway.job_ids import new_uid
+from gateway.requests import JobRequest, WebhookRequest
+from gateway.services import Services
+from shared.addresses import check_url
+from shared.languages import language_of_voice, parse_language
+from shared.ledger.intake import Submission, Verdict
+from shared.ledger.records import JobRecord, JobSpec, NewJob
+from shared.ledger.work import Rings
+from shared.lookup import resolve_async
+from shared.manifest import EngineManifest
+from shared.markup import check_input
+from shared.voices import parse_voice
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a client calls its submission, so that repeating it is safe.
+
+    Attributes:
+        idempotency_key: of the header.
+        client_id: of the path, with PUT.
+    """
+
+    idempotency_key: str | None = None
+    client_id: str | None = None
+
+
+async def submit(
+    services: Services, caller: Caller, request: JobRequest, naming: Naming
+) -> JobRecord:
+    """Accept a job, or find the one that this submission repeats.
+
+    Raises:
+        InvalidInput: the request can't be spoken as it is; nothing was recorded.
+        ClusterError: it was refused for another reason, see `gateway.errors`.
+        RedisError: Redis is away; repeat with the same idempotency key to learn what became of it.
+    """
+    request.check_bounds(services.settings)
+    engine = await services.intake.engine()
+    if engine is None:
+        raise NoEngine()
+    mix = parse_voice(request.voice)
+    stamp = engine.stamp(mix)
+    language = parse_language(request.language) if request.language else language_of_voice(mix.main)
+    spec = JobSpec(
+        voice=str(mix),
+        language=language,
+        speed=request.speed,
+        outputs=request.formats,
+        model=_model(request.model, engine),
+        metadata=request.metadata,
+    )
+    await to_thread.run_sync(check_input, request.input)
+    webhook_host = await _check_webhook(services, request.webhook)
+    job = NewJob(
+        uid=new_uid(),
+        owner=caller.owner,
+        spec=spec,
+        input=request.input,
+        engine=stamp,
+        payload=await to_thread.run_sync(lambda: _sha256(request.canonical())),
+        lane=request.priority,
+        deadline_s=request.deadline_s or services.settings.job_deadline_s,
+        ttl_s=request.ttl_s or services.settings.job_ttl_s,
+        share=caller.share,
+        idempotency=naming.idempotency_key and _sha256(naming.idempotency_key.encode()),
+        client_id=naming.client_id,
+        custom_id=request.custom_id,
+        webhook_url=request.webhook.url if request.webhook else None,
+        webhook_host=webhook_host,
+        webhook_events=" ".join(request.webhook.events) if request.webhook else None,
+        stand_in=engine.stand_in,
+    )
+    submission = await services.intake.create(job, caller.limits)
+    if submission.verdict is Verdict.CREATED:
+        log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
+        await services.ring(Rings(plan=True))
+    return await _record(services, caller, submission)
+
+
+async def _record(services: Services, caller: Caller, submission: Submission) -> JobRecord:
+    """Return the job, or raise what the ledger's verdict means to a client."""
+    match submission.verdict:
+        case Verdict.CONFLICT:
+            raise IdempotencyConflict()
+        case Verdict.RATE_LIMITED:
+            raise RateLimited(retry_after_s=max(1, submission.retry_after_s))
+        case Verdict.KEY_FULL:
+            raise KeyFull(retry_after_s=await services.pace.retry_after_s())
+        case Verdict.FULL:
+            raise SystemFull(retry_after_s=await services.pace.retry_after_s())
+    record = await services.intake.get(caller.owner, submission.uid or "")
+    if record is None:  # deleted in between, by somebody with the same key
+        raise JobNotFound()
+    return record
+
+
+def _model(name: str | None, engine: EngineManifest) -> str:
+    if name is None or name in {engine.model, engine.engine, "kokoro"}:
+        return engine.model
+    raise UnknownModel(
+        f"This cluster speaks with {engine.model!r}; leave `model` out or name that.", param="model"
+    )
+
+
+async def _check_webhook(services: Services, webhook: WebhookRequest | None) -> str | None:
+    """Return the host that the webhook's deliveries queue under."""
+    if webhook is None:
+        return None
+    if not services.settings.webhook_secret:
+        raise WebhooksNotConfigured(param="webhook")
+    target = check_url(webhook.url, services.rules)
+    await resolve_async(target, services.rules, services.resolver)
+    return target.host
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

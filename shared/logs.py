@@ -1,0 +1,73 @@
+"""Structured logs: one JSON line an event on stderr, the standard library's included.
+
+Every line has `ts`, `level`, `process` and a constant `event`; what varies is in fields (`action`,
+`job_id`, …), so that one job can be followed through all processes with grep. Nobody logs a job's
+text or a key.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+QUIET = (
+    "httpx",
+    "httpcore",
+    "amqp",
+    "kombu",
+    "urllib3",
+    "botocore",
+    "asyncio",
+    "celery.worker.strategy",
+    "celery.app.trace",
+)
+"""Libraries whose news below a warning is of no use to an operator."""
+
+
+def configure_logging(level: str, log_format: Literal["json", "console"], process: str) -> None:
+    """Send structlog's and the standard library's events to stderr in one form.
+
+    Args:
+        level: the least severe level that is written: DEBUG, INFO, WARNING or ERROR.
+        log_format: `json` for machines, `console` for people.
+        process: who speaks: `gateway`, `synth-0`, …; a field of every line.
+    """
+
+    def name_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {"process": process, **event}
+
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        name_process,
+        structlog.stdlib.ExtraAdder(),
+    ]
+    after: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if log_format == "json":
+        after += [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+        ]
+    else:
+        after.append(structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=sys.stderr.isatty()))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processors=after, foreign_pre_chain=before)
+    )
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
