@@ -76,7 +76,7 @@ def test_a_repeat_after_the_end_is_answered_200(cluster: Cluster) -> None:
 @pytest.mark.parametrize("key", ["", "k" * 256, "naïve"])
 def test_a_bad_idempotency_key_is_refused(cluster: Cluster, key: str) -> None:
     answer = cluster.http.post(
-        "/v1/jobs", json={"input": "Hi."}, headers={"Idempotency-Key": key.encode("latin-1")}
+        "/v1/jobs", json={"input": "Hi."}, headers=[(b"Idempotency-Key", key.encode("latin-1"))]
     )
     assert cluster.error(answer, 400)["param"] == "Idempotency-Key"
 

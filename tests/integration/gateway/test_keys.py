@@ -59,7 +59,7 @@ def test_a_key_sees_only_its_own_jobs(start: Starter, keys: Path) -> None:
 def test_without_a_good_key_nothing_is_told(start: Starter, keys: Path, header: str | None) -> None:
     add_key(keys, "one")
     cluster = start(api_keys_file=keys)
-    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    headers = [] if header is None else [(b"Authorization", header.encode("latin-1"))]
     for path in ("/v1/jobs", "/v1/jobs/some-job", "/v1/voices", "/v1/models", "/v1/workers"):
         answer = cluster.http.get(path, headers=headers)
         assert cluster.error(answer, 401)["code"] == "invalid_api_key"
