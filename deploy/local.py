@@ -24,6 +24,7 @@ import httpx
 from deploy.processes import Managed, ProcessGroup
 from deploy.redis_server import RedisServer
 from deploy.weights import choose_engine
+from shared.bell import Stage
 from shared.errors import InvalidSettings, TransientError
 from shared.manifest import EngineName
 from shared.settings import PREFIX, Settings
@@ -105,8 +106,8 @@ class LocalCluster:
         python = [sys.executable, "-m", "deploy.cli"]
         self._start("gateway", [*python, "gateway"], environment)
         self._start("reconciler", [*python, "reconciler"], environment)
-        for stage in ("plan", "assemble", "deliver"):
-            self._start(stage, [*python, "worker", stage], environment)
+        for stage in (Stage.PLAN, Stage.ASSEMBLE, Stage.DELIVER):
+            self._start(stage.value, [*python, "worker", stage.value], environment)
         for name, device in self._devices():
             command = [*python, "worker", "synth", "--name", name]
             self._start(f"synth.{name}", command, environment | device)
@@ -165,11 +166,19 @@ class LocalCluster:
             except httpx.TransportError as error:
                 last = str(error) or type(error).__name__
             else:
-                if answer.is_success:
-                    return
                 last = answer.text[:300]
+                if answer.is_success and self._all_loaded():
+                    return
             time.sleep(0.1)
         raise NotReady(f"The cluster was not ready after {READY_TIMEOUT_S:.0f} s: {last}")
+
+    def _all_loaded(self) -> bool:
+        """Return whether every stage has a worker that is past loading; yes if a key hides it."""
+        answer = self.client.get("/v1/workers")
+        if answer.is_error:
+            return True
+        loaded = {row["role"] for row in answer.json()["data"] if row["state"] != "loading"}
+        return loaded >= {stage.value for stage in Stage}
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the gateway as any client would.

@@ -130,7 +130,7 @@ class Keeper(threading.Thread):
         for child in children:
             facts |= child.facts
         busy = [child.phase for child in children if child.phase not in {"idle", "loading"}]
-        loading = any(child.phase == "loading" for child in children)
+        loading = not children or any(child.phase == "loading" for child in children)
         return {
             "id": self._worker,
             "role": self._stage.value,

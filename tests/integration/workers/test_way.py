@@ -78,7 +78,7 @@ def test_one_job_can_be_followed_through_all_logs(cluster: Cluster) -> None:
 def test_a_long_text_streams_through_and_short_ones_pass_it(cluster: Cluster) -> None:
     cluster.start("synth", model="scripted:sleep_s=0.05")
     paragraphs = (f"Paragraph number {n} says something of its own." for n in range(800))
-    book = cluster.submit("\n\n".join(paragraphs))
+    book = cluster.submit("\n\n".join(paragraphs), spec=wav_spec(outputs=(AudioFormat.WAV,)))
     cluster.wait(lambda: cluster.ledger.job(book).segments_done > 10)
     shorts = [cluster.submit(f"Short text number {n}.") for n in range(10)]
     for uid in shorts:
