@@ -5,11 +5,11 @@ import math
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
 
-from anyio import to_thread
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from gateway.errors import MalformedJson, UnsupportedMediaType
+from gateway.offload import offload
 from shared.addresses import MAX_URL_CHARS
 from shared.errors import InvalidInput
 from shared.formats import AudioFormat
@@ -172,4 +172,4 @@ async def read_job_request(request: Request) -> JobRequest:
     if media_type != "application/json":
         raise UnsupportedMediaType()
     body = await request.body()
-    return await to_thread.run_sync(lambda: JobRequest.model_validate(parse_json(body)))
+    return await offload(len(body), lambda: JobRequest.model_validate(parse_json(body)))

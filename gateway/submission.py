@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass
 
 import structlog
-from anyio import to_thread
 
 from gateway.callers import Caller
 from gateway.errors import (
@@ -18,6 +17,7 @@ from gateway.errors import (
     WebhooksNotConfigured,
 )
 from gateway.job_ids import new_uid
+from gateway.offload import offload
 from gateway.requests import JobRequest, WebhookRequest
 from gateway.services import Services
 from shared.addresses import check_url
@@ -71,7 +71,7 @@ async def submit(
         model=_model(request.model, engine),
         metadata=request.metadata,
     )
-    await to_thread.run_sync(check_input, request.input)
+    await offload(len(request.input), lambda: check_input(request.input))
     webhook_host = await _check_webhook(services, request.webhook)
     job = NewJob(
         uid=new_uid(),
@@ -79,7 +79,7 @@ async def submit(
         spec=spec,
         input=request.input,
         engine=stamp,
-        payload=await to_thread.run_sync(lambda: _sha256(request.canonical())),
+        payload=await offload(len(request.input), lambda: _sha256(request.canonical())),
         lane=request.priority,
         deadline_s=request.deadline_s or services.settings.job_deadline_s,
         ttl_s=request.ttl_s or services.settings.job_ttl_s,
