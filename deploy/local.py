@@ -121,7 +121,7 @@ class LocalCluster:
         print(f"  {time.monotonic() - self.started:6.2f} s  {what}", flush=True)
 
     def _environment(self, engine: EngineName, model: str) -> dict[str, str]:
-        found = dict(os.environ)
+        found = dict(os.environ) | self.settings.as_environment()
         # The launcher runs from anywhere; its children must find the same packages.
         root = str(Path(__file__).resolve().parent.parent)
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [root, found.get("PYTHONPATH")]))

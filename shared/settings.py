@@ -179,7 +179,9 @@ class Settings(BaseSettings):
         description="Characters of a long text that are planned at a time.",
     )
     plan_workers: int = Field(1, ge=1, le=256, description="Processes of one plan worker.")
-    assemble_workers: int = Field(1, ge=1, le=256, description="Processes of one assemble worker.")
+    assemble_workers: int = Field(
+        2, ge=1, le=256, description="Processes of one assemble worker; one is left to short jobs."
+    )
     deliver_workers: int = Field(32, ge=1, le=256, description="Threads of one deliver worker.")
 
     # Webhooks
@@ -223,6 +225,17 @@ class Settings(BaseSettings):
         if self.job_deadline_s > self.job_deadline_max_s or self.job_ttl_s > self.job_ttl_max_s:
             raise ValueError("a default (KC_JOB_DEADLINE_S, KC_JOB_TTL_S) is above its maximum")
         return self
+
+    def as_environment(self) -> dict[str, str]:
+        """Return what was set explicitly as the variables another process would read."""
+        found = {}
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                value = ",".join(map(str, value))
+            if value is not None:
+                found[PREFIX + name.upper()] = str(value)
+        return found
 
     @property
     def storage(self) -> str:
