@@ -19,16 +19,13 @@ class Leases:
         self.client = client
         self._lease_ms = int(lease_s * 1000)
         self._release = client.register_script(script("release"))
+        self._renew = client.register_script(script("renew"))
 
     def renew(self, incarnations: list[str]) -> None:
         """Prove these incarnations alive for another lease: O(1) each, whatever they hold."""
         if not incarnations:
             return
-        pipe = self.client.pipeline(transaction=False)
-        for incarnation in incarnations:
-            pipe.set(f"kc:alive:{incarnation}", "1", px=self._lease_ms)
-            pipe.sadd("kc:incarnations", incarnation)
-        pipe.execute()
+        self._renew(args=[self._lease_ms, *incarnations])
 
     def release(self, incarnation: str, *, stopped: bool) -> Rings:
         """Give back all that an ended process held.

@@ -22,6 +22,12 @@ def _table(name: str, moves: Mapping[Any, frozenset[Any]]) -> str:
     return f"local {name} = {{ {', '.join(rows)} }}"
 
 
+_AS_THEY_ARE = {"create", "claimable"}
+"""What a full Redis refuses, and what only reads. All others lead to less in it: never refused."""
+_LET_IN = "redis.call('DEL', 'kc:none')"
+"""Redis looks for room only until a script's first write, and one that frees is always let in."""
+
+
 @cache
 def script(name: str) -> str:
     """Return the whole source of the script `lua/<name>.lua`."""
@@ -32,4 +38,5 @@ def script(name: str) -> str:
         _table("DELIVERY_MOVES", DELIVERY_MOVES),
     )
     library = folder.joinpath("_lib.lua").read_text()
-    return "\n".join((*tables, library, folder.joinpath(f"{name}.lua").read_text()))
+    first = () if name in _AS_THEY_ARE else (_LET_IN,)
+    return "\n".join((*first, *tables, library, folder.joinpath(f"{name}.lua").read_text()))

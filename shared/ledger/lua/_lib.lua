@@ -2,6 +2,7 @@
 -- `DELIVERY_MOVES` are prepended by scripts.py from the tables in states.py.
 
 local BATCH_LANE_EVERY = 5        -- one claim in five looks at the batch lane first
+local LEAD_MOST = 4096            -- phonemes, over share, that filling others' batches may cost one
 local INTERACTIVE_HEAD_MS = 60000 -- how far ahead an interactive job enters a stage's queue
 local LONG_AUDIO_S = 600          -- audio above which an assembly counts as long
 local EXCERPTS = 30               -- attempts kept in a delivery's log
@@ -76,7 +77,9 @@ end
 
 -- The fair queue of segments ------------------------------------------------------------------
 -- Start-time fair queueing in two levels, keys then jobs: whoever was served least, by phonemes
--- over share, is next; who arrives enters at the clock, so waiting idle saves up nothing.
+-- over share, is next; who arrives enters at the clock, so waiting idle saves up nothing, or where
+-- it left, so leaving and coming back saves nothing either. The clock is the least of those served:
+-- who only fills a batch of alike lengths runs ahead, and must not take newcomers along.
 
 local function lane_key(lane, owner)
   return 'kc:lane:' .. lane .. (owner and (':' .. owner) or '')
@@ -92,7 +95,8 @@ local function offer_job(uid)
   redis.call('ZADD', 'kc:render_since', 'NX', now_ms(), uid)
   local f = redis.call('HMGET', job_key(uid), 'lane', 'owner', 'vtime')
   local lane, owner = f[1], f[2]
-  enter_fair(lane_key(lane), owner, lane_key(lane) .. '#clock')
+  local left_at = tonumber(redis.call('GET', lane_key(lane, owner) .. '#vtime') or '0')
+  enter_fair(lane_key(lane), owner, lane_key(lane) .. '#clock', left_at)
   enter_fair(lane_key(lane, owner), uid, lane_key(lane, owner) .. '#clock', tonumber(f[3] or '0'))
 end
 
@@ -104,14 +108,21 @@ local function withdraw_job(uid)
   if redis.call('ZCARD', jobs) == 0 then redis.call('ZREM', lane_key(f[1]), f[2]) end
 end
 
+-- Adds to a member's score; the clock stands where the least of all does. Answers the score.
+local function serve(zset, member, clock_key, cost, share)
+  local least = tonumber(redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')[2])
+  local score = tonumber(redis.call('ZSCORE', zset, member))
+  redis.call('SET', clock_key, least, 'EX', 604800)
+  score = math.max(score, math.min(score + cost / share, least + LEAD_MOST / share))
+  redis.call('ZADD', zset, score, member)
+  return score
+end
+
 local function charge(lane, owner, uid, share, cost)
   local jobs = lane_key(lane, owner)
-  local owner_score = redis.call('ZSCORE', lane_key(lane), owner)
-  local job_score = redis.call('ZSCORE', jobs, uid)
-  redis.call('SET', lane_key(lane) .. '#clock', owner_score)
-  redis.call('SET', jobs .. '#clock', job_score, 'EX', 604800)
-  redis.call('ZINCRBY', lane_key(lane), cost / share, owner)
-  redis.call('HSET', job_key(uid), 'vtime', redis.call('ZINCRBY', jobs, cost, uid))
+  local score = serve(lane_key(lane), owner, lane_key(lane) .. '#clock', cost, share)
+  redis.call('SET', jobs .. '#vtime', score, 'EX', 604800)
+  redis.call('HSET', job_key(uid), 'vtime', serve(jobs, uid, jobs .. '#clock', cost, 1))
 end
 
 local function ready_length(member)

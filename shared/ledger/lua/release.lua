@@ -36,12 +36,17 @@ local function release_stage(uid, stage, token)
 end
 
 local function release_delivery(id, token)
-  local f = redis.call('HMGET', 'kc:delivery:' .. id, 'status', 'token', 'host')
+  local f = redis.call('HMGET', 'kc:delivery:' .. id, 'status', 'token', 'host', 'attempts')
   if f[1] ~= 'sending' or f[2] ~= token then return end
   redis.call('SREM', 'kc:sending:' .. f[3], id)
-  if how == 'stopped' then redis.call('HINCRBY', 'kc:delivery:' .. id, 'attempts', -1) end
+  local wait_ms = 0
+  if how == 'stopped' then
+    redis.call('HINCRBY', 'kc:delivery:' .. id, 'attempts', -1)
+  elseif tonumber(f[4]) > 1 then -- the first death may be chance; one that kills again must not spin
+    wait_ms = math.min(5000 * 2 ^ (tonumber(f[4]) - 2), 3600000)
+  end
   move_delivery(id, 'pending')
-  schedule_delivery(id, now)
+  schedule_delivery(id, now + wait_ms)
   rings[4] = 1
 end
 
