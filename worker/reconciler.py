@@ -40,7 +40,7 @@ class Reconciler:
         self._bell = bell
         self._storage = storage
         self._lapsed_since: dict[str, float] = {}
-        self._swept_at = 0.0
+        self._swept_at = -SWEEP_INTERVAL_S
 
     def run(self, stop: threading.Event) -> None:
         """Go on until told to stop; an outage of Redis or the store only delays a round."""
@@ -84,15 +84,19 @@ class Reconciler:
     def sweep(self) -> None:
         """Delete what its time to live has passed."""
         purged = self._upkeep.purge_audio(record_ttl_s=self._settings.record_ttl_s)
-        for uid in self._upkeep.stale_records():
+        stale = self._upkeep.stale_records()
+        for uid in stale:
             self._upkeep.delete_job(uid)
-        keys = self._upkeep.forget_audio(unused_s=self._settings.segment_ttl_s)
-        self._storage.delete(keys)
-        if purged or keys:
-            log.info("swept", action="sweep", jobs=purged, segments=len(keys))
+        forgotten = self._upkeep.forget_audio(unused_s=self._settings.segment_ttl_s)
+        if purged or stale or forgotten:
+            # There may be more than one helping: go on in the next round.
+            self._swept_at = -SWEEP_INTERVAL_S
+            log.info("swept", action="sweep", jobs=purged, records=len(stale), segments=forgotten)
 
     def empty_garbage(self) -> None:
-        """Delete the objects of deleted jobs."""
-        for prefix in self._upkeep.garbage():
-            self._storage.delete([item.key for item in self._storage.list(prefix)])
-            self._upkeep.swept(prefix)
+        """Delete the objects that nothing refers to any more."""
+        for name in self._upkeep.garbage():
+            folder = name.removesuffix("/")
+            whole = folder != name
+            self._storage.delete([o.key for o in self._storage.list(folder)] if whole else [name])
+            self._upkeep.swept(name)

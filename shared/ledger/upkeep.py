@@ -77,14 +77,14 @@ class Upkeep:
             self._scripts["delete"] = self.client.register_script(script("delete"))
         self._scripts["delete"](args=[uid])
 
-    def forget_audio(self, *, unused_s: int) -> list[str]:
-        """Forget segment audio unused for that long; return its objects' keys."""
-        return [text(key) for key in self._run("forget_audio", unused_s * 1000)]
+    def forget_audio(self, *, unused_s: int) -> int:
+        """Forget segment audio unused for that long, now garbage; return how many."""
+        return int(self._run("forget_audio", unused_s * 1000))
 
     def garbage(self) -> list[str]:
-        """Return prefixes of objects that nothing refers to any more."""
-        return [text(prefix) for prefix in self.client.smembers("kc:garbage")]
+        """Return what nothing refers to any more: an object's key, or a folder's with `/` after."""
+        return [text(name) for name in self.client.smembers("kc:garbage")]
 
-    def swept(self, prefix: str) -> None:
-        """Take a prefix off the list, its objects being gone."""
-        self.client.srem("kc:garbage", prefix)
+    def swept(self, name: str) -> None:
+        """Take a name off the list, its objects being gone."""
+        self.client.srem("kc:garbage", name)

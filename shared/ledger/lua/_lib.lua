@@ -45,8 +45,12 @@ end
 
 -- Leases ------------------------------------------------------------------------------------
 
+-- Never one that was given before, even if Redis comes back without its last second: never below
+-- the clock.
 local function next_token()
-  return redis.call('INCR', 'kc:token')
+  local token = math.max(tonumber(redis.call('GET', 'kc:token') or '0') + 1, now_ms())
+  redis.call('SET', 'kc:token', token)
+  return token
 end
 
 -- An incarnation that claims is alive; its parent keeps it so.
@@ -235,6 +239,11 @@ local function complete_segment(uid, index, segment, key, samples, reused)
     redis.call('HINCRBY', job_key(uid), 'reused', 1)
     count('segments_reused')
   end
+end
+
+-- Where a worker stores a segment's audio: `worker.rendering` knows the same.
+local function segment_key(hash, token)
+  return 'segments/' .. string.sub(hash, 1, 2) .. '/' .. hash .. '/' .. token .. '.wav'
 end
 
 local function stored_audio(hash, now)

@@ -13,6 +13,8 @@ for i, item in ipairs(batch.segments) do
   local key, samples = stored_audio(item.hash, now)
   if key then
     verdicts[i] = key == item.key and '' or item.key
+    -- Should the worker end before it deletes it.
+    if key ~= item.key then redis.call('SADD', 'kc:garbage', item.key) end
   else
     key, samples = item.key, item.samples
     redis.call('HSET', 'kc:audio:' .. item.hash, 'key', key, 'samples', samples)

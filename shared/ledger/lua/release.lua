@@ -10,8 +10,10 @@ local now = now_ms()
 local function release_segment(uid, index, token)
   local segment = get_segment(uid, index)
   local status = redis.call('HGET', job_key(uid), 'status')
-  if not segment or segment.status ~= 'leased' or tostring(segment.token) ~= token
-      or is_terminal(status) then return end
+  if not segment or segment.status ~= 'leased' or tostring(segment.token) ~= token then return end
+  -- Its audio may be stored and unrecorded; looked at when any late finisher is long gone.
+  redis.call('ZADD', 'kc:orphans', now, segment.hash .. ':' .. token)
+  if is_terminal(status) then return end
   check_move(SEGMENT_MOVES, segment.status, 'waiting')
   segment.status, segment.token = 'waiting', nil
   if how == 'stopped' then

@@ -149,6 +149,12 @@ class LedgerDriver:
         ]
         return worker.finish_segments(rendered, synthesis_s=0.5, engine=MANIFEST)
 
+    def record(self, worker: WorkLedger, claim: SegmentClaim, key: str) -> None:
+        """Finish one segment whose audio lies under `key`."""
+        worker.finish_segments(
+            [RenderedSegment(claim, key, 24_000)], synthesis_s=0.5, engine=MANIFEST
+        )
+
     def assemble(self, worker: WorkLedger) -> str:
         claim = worker.claim_assembly(long_most=1)
         assert claim is not None

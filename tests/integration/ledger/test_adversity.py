@@ -49,14 +49,14 @@ def test_a_key_that_sends_one_job_after_another_starves_no_other_key(ledger: Led
 
 
 @pytest.fixture
-def full(ledger: LedgerDriver) -> Iterator[Callable[[], None]]:
+def full(ledger: LedgerDriver) -> Iterator[Callable[[], object]]:
     """A switch that makes Redis full, as `noeviction` has it, until the test ends."""
     yield lambda: ledger.client.config_set("maxmemory", 1)
     ledger.client.config_set("maxmemory", 0)
 
 
 def test_a_full_redis_takes_no_more_and_lets_go_of_what_it_has(
-    ledger: LedgerDriver, full: Callable[[], None]
+    ledger: LedgerDriver, full: Callable[[], object]
 ) -> None:
     ended = ledger.accept("ended")
     ledger.plan([])
@@ -92,3 +92,14 @@ def test_a_delivery_that_kills_its_worker_again_waits_longer_each_time(
         worker.let_go(stopped=False)
     assert worker.claim_delivery(host_slots=4) is None
     assert ledger.client.zcard("kc:due:a.example") == 1
+
+
+def test_a_token_is_not_given_twice_though_redis_forgot_the_first(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan(["a"])
+    worker = ledger.worker()
+    (first,), _ = worker.claim_segments(1)
+    worker.let_go(stopped=False)
+    ledger.client.delete("kc:token")  # as if its last second had never reached the disk
+    (second,), _ = worker.claim_segments(1)
+    assert second.token > first.token

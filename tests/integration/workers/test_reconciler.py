@@ -1,0 +1,133 @@
+"""What the reconciler sweeps, without any process around it."""
+
+from pathlib import Path
+
+import pytest
+import redis
+
+from shared.bell import Bell, make_celery
+from shared.errors import StorageUnavailable
+from shared.ledger.work import WorkLedger
+from shared.settings import Settings
+from shared.storage import Storage, open_storage
+from tests.integration.ledger.conftest import LedgerDriver
+from worker.reconciler import Reconciler
+
+
+@pytest.fixture
+def ledger(redis_client: redis.Redis, redis_server: object) -> LedgerDriver:
+    """A driver over an empty ledger."""
+    return LedgerDriver(redis_client, redis_server.url)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    """An empty folder of objects."""
+    return open_storage((tmp_path / "objects").as_uri())
+
+
+@pytest.fixture
+def reconciler(ledger: LedgerDriver, storage: Storage, tmp_path: Path) -> Reconciler:
+    """A reconciler that keeps nothing for long."""
+    settings = Settings(redis_url=ledger.url, data_dir=tmp_path, record_ttl_s=0)
+    bell = Bell(make_celery(settings), ledger.client)
+    return Reconciler(settings, ledger.leases, ledger.upkeep, bell, storage)
+
+
+def grow_old(ledger: LedgerDriver, *names: str) -> None:
+    """Make every member of these sorted sets as old as can be."""
+    for name in names:
+        for member in ledger.client.zrange(name, 0, -1):
+            ledger.client.zadd(name, {member: 0})
+
+
+def end(ledger: LedgerDriver, uid: str) -> None:
+    """Cancel a job."""
+    ledger.ask(lambda intake: intake.cancel(uid))
+
+
+def keys(storage: Storage) -> list[str]:
+    """Return all that is stored."""
+    return sorted(item.key for item in storage.list())
+
+
+def claim_and_store(ledger: LedgerDriver, storage: Storage, worker: WorkLedger) -> str:
+    """Claim the only segment and put its audio, as far as a worker gets before it is killed."""
+    (claim,), _ = worker.claim_segments(1)
+    digest = claim.payload.hash
+    key = f"segments/{digest[:2]}/{digest}/{claim.token}.wav"
+    storage.put(key, b"audio")
+    return key
+
+
+def test_more_jobs_end_their_time_than_one_sweep_holds(
+    ledger: LedgerDriver, reconciler: Reconciler
+) -> None:
+    for n in range(230):
+        end(ledger, ledger.accept(f"job {n}"))
+    grow_old(ledger, "kc:expiries")
+    for _ in range(4):
+        reconciler.round()
+    assert ledger.client.zcard("kc:expiries") == 0
+    assert ledger.client.keys("kc:job:*") == []
+
+
+def test_segment_audio_forgotten_while_the_store_is_away_is_deleted_later(
+    ledger: LedgerDriver, storage: Storage, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.accept()
+    ledger.plan(["h" * 64])
+    worker = ledger.worker()
+    claims, _ = worker.claim_segments(1)
+    ledger.finish(worker, claims)
+    key = f"segments/{'h' * 64}/{claims[0].token}.wav"
+    storage.put(key, b"audio")
+    grow_old(ledger, "kc:audio_used")
+
+    def away(_: object) -> None:
+        raise StorageUnavailable()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "delete", away)
+        with pytest.raises(StorageUnavailable):
+            reconciler.round()
+    assert keys(storage) == [key]
+    reconciler.round()
+    assert keys(storage) == []
+    assert ledger.upkeep.garbage() == []
+
+
+def test_audio_stored_by_a_worker_that_then_died_is_swept_and_what_counts_is_kept(
+    ledger: LedgerDriver, storage: Storage, reconciler: Reconciler
+) -> None:
+    ledger.accept()
+    ledger.plan(["a" * 64])
+    orphan = claim_and_store(ledger, storage, ledger.worker("w/dead"))
+    ledger.leases.release("w/dead", stopped=False)
+    slow = ledger.worker("w/slow")
+    (claim,), _ = slow.claim_segments(1)
+    kept = f"segments/aa/{'a' * 64}/{claim.token}.wav"
+    storage.put(kept, b"audio")
+    ledger.leases.release("w/slow", stopped=False)  # lapsed, and yet it comes back and finishes
+    ledger.record(slow, claim, kept)
+    assert keys(storage) == sorted([orphan, kept])
+    grow_old(ledger, "kc:orphans")
+    reconciler.round()
+    assert keys(storage) == [kept]
+    assert ledger.client.zcard("kc:orphans") == 0
+
+
+def test_the_audio_of_a_late_finisher_is_swept_even_if_it_dies_before_it_can(
+    ledger: LedgerDriver, storage: Storage, reconciler: Reconciler
+) -> None:
+    first, second = ledger.worker("w/1"), ledger.worker("w/2")
+    for name in ("one", "two"):
+        ledger.accept(name)
+        ledger.plan(["b" * 64])
+    (mine,), _ = first.claim_segments(1)
+    (other,), _ = second.claim_segments(1)
+    ledger.record(first, mine, "segments/bb/b/1.wav")
+    storage.put("segments/bb/b/2.wav", b"audio")
+    ledger.record(second, other, "segments/bb/b/2.wav")
+    reconciler.round()
+    assert keys(storage) == []
