@@ -1,6 +1,8 @@
 """A handful of long-running processes, started together, kept up, and ended without a trace."""
 
+import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -10,11 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 
 STOP_TIMEOUT_S = 8.0
 RESTARTS_MOST, RESTART_WINDOW_S = 3, 20.0
 LOG_MOST_BYTES = 50_000_000
+
+
+EX_CONFIG = 78
+"""Exit code of a process that trying again cannot help (sysexits.h)."""
+
+
+class CannotStart(PermanentError):
+    """A process of the cluster can't work as it is set up."""
+
+    code = "cannot_start"
 
 
 class ProcessKeepsEnding(TransientError):
@@ -63,6 +75,15 @@ class Managed:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - the launcher has one thread
             )
 
+    def reason(self) -> str:
+        """Return what its last critical log line says, or the end of its log."""
+        for line in reversed(self.tail(40).splitlines()):
+            with contextlib.suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("level") == "critical":
+                    return str(entry.get("error"))
+        return self.tail()
+
     def tail(self, lines: int = 15) -> str:
         """Return the last lines of its log."""
         if not self.log.is_file():
@@ -85,12 +106,15 @@ class ProcessGroup:
         """Start again what has ended; return the names.
 
         Raises:
+            CannotStart: one can't work as it is set up; the message says why.
             ProcessKeepsEnding: one ended too often; the message has the end of its log.
         """
         restarted = []
         for member in self.members:
             if member.process is None or member.process.poll() is None:
                 continue
+            if member.process.returncode == EX_CONFIG:
+                raise CannotStart(f"{member.name} can't start: {member.reason()}")
             now = time.monotonic()
             member.ended_at = [t for t in member.ended_at if now - t < RESTART_WINDOW_S] + [now]
             if len(member.ended_at) > RESTARTS_MOST:

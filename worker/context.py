@@ -21,7 +21,7 @@ from worker.note import Note
 log = structlog.get_logger()
 
 EXIT_FATAL = 78
-"""A child's exit code when it can never work (EX_CONFIG of sysexits.h)."""
+"""Exit code of a process that can never work as it is set up (EX_CONFIG of sysexits.h)."""
 
 
 def worker_folder(settings: Settings, worker: str) -> Path:

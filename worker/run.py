@@ -8,15 +8,18 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import random
 import signal
+import warnings
 
 import structlog
 from celery import signals
+from celery.exceptions import SecurityWarning
 
 from shared.bell import Bell, Stage, make_celery
 from shared.connections import connect
 from shared.ledger.leases import Leases
 from shared.settings import Settings
 from worker import tasks
+from worker.context import EXIT_FATAL
 from worker.keeper import Keeper
 
 log = structlog.get_logger()
@@ -37,6 +40,8 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
 
     This process never touches CUDA: children are spawned, not forked, and load the model.
     """
+    # Celery warns root of pickled messages; ours are empty, and nothing but JSON is accepted.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = f"{stage}.{name}"
     fatal: list[str] = []
 
@@ -97,11 +102,11 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         ).start()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0
-        return 1 if fatal else code
+        return EXIT_FATAL if fatal else code
     finally:
         keeper.stop()
         bell.close()
-    return 1 if fatal else 0
+    return EXIT_FATAL if fatal else 0
 
 
 def _time_limit_s(stage: Stage, settings: Settings) -> float:

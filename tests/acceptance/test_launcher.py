@@ -157,6 +157,14 @@ def test_a_bad_setting_stops_the_start_with_one_line(
     assert len(launcher.output.strip().splitlines()) == 1
 
 
+def test_weights_that_are_not_there_end_the_start_with_the_remedy(launcher: Launcher) -> None:
+    launcher.settings = {"KC_ENGINE": "kokoro", "KC_MODEL": str(launcher.folder / "nothing")}
+    assert launcher.launch("up").wait(60) == 1
+    last = launcher.output.strip().splitlines()[-1]
+    assert "synth.0 can't start" in last
+    assert "voices/*.pt" in last
+
+
 def _parent(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[1])
