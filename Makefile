@@ -7,7 +7,7 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-quick gpu-test bench-long lint format clean
+.PHONY: help install up demo test test-quick gpu-test bench bench-long lint format clean
 
 help: ## List every target with a sentence
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,8 @@ test-quick: $(VENV)/.test ## Run the unit tests only
 
 gpu-test: $(VENV)/.test ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
+
+bench: bench-long ## Reproduce every figure the README quotes
 
 bench-long: $(VENV)/.local ## Measure the memory a text of 2,000,000 characters needs
 	$(BIN)/python -m benchmarks.long_text
