@@ -9,7 +9,13 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from shared.errors import LostLease, PermanentError, TransientError
+from shared.errors import (
+    DamagedSegment,
+    LostLease,
+    ObjectMissing,
+    PermanentError,
+    TransientError,
+)
 from shared.formats import FORMATS, SAMPLE_RATE_HZ
 from shared.ledger.records import OutputFile, SegmentRecord
 from shared.ledger.work import AssemblyClaim, Rings
@@ -30,14 +36,16 @@ class Assembling(Stage):
     """Long jobs this worker may have in hand at a time, over all its processes."""
     started: float = field(default=0.0, init=False)
     folder: Path = field(default=Path(), init=False)
+    reading: str | None = field(default=None, init=False)
 
     @contextmanager
     def busy(self, claim: AssemblyClaim) -> Iterator[None]:
         """Hold the claim for a block, with a folder that is gone after it."""
         bound = log.bind(job_id=claim.uid, action="assemble")
-        parent = self.settings.data_dir / "tmp"
+        parent = self.note.scratch
         parent.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
+        self.reading = None
         try:
             with (
                 TemporaryDirectory(dir=parent, prefix="assemble-") as folder,
@@ -49,6 +57,10 @@ class Assembling(Stage):
             bound.info("lease lost")
         except (PermanentError, TransientError) as error:
             bound.warning("assembly failed", code=error.code, error=error.message[:300])
+            if isinstance(error, ObjectMissing | DamagedSegment) and self.reading is not None:
+                # Else every later job with the same sentence would fail of it too.
+                key = self.reading
+                self.persist(lambda: self.ledger.doubt_audio(key))
             self._fail(claim, error)
 
     def _fail(self, claim: AssemblyClaim, error: PermanentError | TransientError) -> None:
@@ -86,7 +98,7 @@ class Assembling(Stage):
     def _item(self, record: SegmentRecord) -> AssemblyItem:
         if record.key is None:
             return Pause((record.samples or 0) / SAMPLE_RATE_HZ)
-        key = record.key
+        self.reading = key = record.key
         return self.persist(lambda: self.storage.get(key))
 
     def store(self, claim: AssemblyClaim, files: list[EncodedFile]) -> list[OutputFile]:

@@ -45,6 +45,8 @@ class Delivering(Stage):
             yield
         except LostLease:
             log.info("lease lost", action="deliver", job_id=claim.uid, delivery=claim.id)
+        # Whoever was woken meanwhile may have found all of the host's slots taken; one is free now.
+        self.bell.ring(Rings(deliver=True))
 
     def frozen_body(self, claim: DeliveryClaim) -> bytes:
         """Return the bytes of this delivery, the same at every attempt."""

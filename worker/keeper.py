@@ -21,7 +21,7 @@ from shared.bell import Bell, Stage
 from shared.ledger.leases import Leases
 from shared.settings import Settings
 from worker.context import worker_folder
-from worker.note import ChildState, is_running, read_notes
+from worker.note import ChildState, read_notes
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Keeper(threading.Thread):
     @property
     def alive_file(self) -> Path:
         """Touched at every round: what a container's probe looks at."""
-        return self._folder.with_suffix(".alive")
+        return self._folder.with_name(f"{self._worker}.alive")
 
     def leave(self) -> None:
         """Know from now on that children end because the worker was told to stop."""
@@ -81,14 +81,15 @@ class Keeper(threading.Thread):
 
     def look(self) -> None:
         """Do one round."""
-        self.alive_file.touch()
+        with contextlib.suppress(OSError):  # a full disk must not end the watch
+            self.alive_file.touch()
         children = []
         for path, child in read_notes(self._folder):
             if child.fatal is not None:
                 self._on_fatal(child.fatal)
-            if child.overdue and is_running(child.pid):
+            if child.overdue and child.running:
                 self._kill(child)
-            if is_running(child.pid):
+            if child.running:
                 children.append(child)
             else:
                 self._bury(path, child)
@@ -105,7 +106,7 @@ class Keeper(threading.Thread):
             os.kill(child.pid, signal.SIGKILL)
         self._kills += 1
         for _ in range(100):
-            if not is_running(child.pid):
+            if not child.running:
                 return
             time.sleep(0.01)
 
@@ -118,6 +119,7 @@ class Keeper(threading.Thread):
                 self._leases.count("children_killed" if mid_work else "recycles")
         except RedisError:
             return  # its note stays, and so the next round tries again
+        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
         path.unlink(missing_ok=True)
         self._recycles += 1
         log.info(
@@ -153,7 +155,7 @@ class Keeper(threading.Thread):
         self._stopping.set()
         self.join(5)
         for path, child in read_notes(self._folder):
-            if is_running(child.pid) and child.pid != os.getpid():
+            if child.running and child.pid != os.getpid():
                 self._kill(child)
             if child.pid != os.getpid():
                 self._bury(path, child)

@@ -14,6 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True)
 class ChildState:
@@ -27,6 +31,8 @@ class ChildState:
             processes of a machine; None while idle.
         fatal: why it can never work, if so.
         facts: for the list of workers: device, model, batch, device memory.
+        born: when its process started, in ticks since the machine did; tells it from a later one
+            of the same number. None where the system does not say.
     """
 
     incarnation: str
@@ -35,6 +41,12 @@ class ChildState:
     deadline: float | None
     fatal: str | None
     facts: dict[str, Any]
+    born: int | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether this very process still runs."""
+        return is_running(self.pid) and self.born in {None, _born(self.pid)}
 
     @property
     def overdue(self) -> bool:
@@ -55,19 +67,38 @@ class Note:
         self._path = folder / f"{os.getpid()}.json"
         self._incarnation = incarnation
         self._facts: dict[str, Any] = {}
+        self._born = _born(os.getpid())
+        self._written = False
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for temporary files of this process; the parent deletes it when it has ended."""
+        return self._path.with_suffix("")
 
     def write(
         self, phase: str, *, within_s: float | None = None, fatal: str | None = None, **facts: Any
     ) -> None:
-        """Say what this process does now, and for how long at most."""
+        """Say what this process does now, and for how long at most.
+
+        Raises:
+            OSError: not even the first note could be written; a later one may be missed.
+        """
         self._facts |= facts
         deadline = None if within_s is None else time.monotonic() + within_s
         state = ChildState(
-            self._incarnation, os.getpid(), phase, deadline, fatal, dict(self._facts)
+            self._incarnation, os.getpid(), phase, deadline, fatal, dict(self._facts), self._born
         )
         staged = self._path.with_suffix(".tmp")
-        staged.write_text(json.dumps(asdict(state)))
-        staged.replace(self._path)
+        try:
+            staged.write_text(json.dumps(asdict(state)))
+            staged.replace(self._path)
+        except OSError as error:
+            # A full disk must cost no attempt: the last note stands, and the lease with it.
+            if not self._written:
+                raise
+            log.warning("note not written", action="note", phase=phase, error=str(error))
+        else:
+            self._written = True
 
     @contextmanager
     def busy(self, phase: str, *, within_s: float, **facts: Any) -> Iterator[None]:
@@ -103,3 +134,10 @@ def is_running(pid: int) -> bool:
             return False
         return True
     return fields[0] not in {"Z", "X"}
+
+
+def _born(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None

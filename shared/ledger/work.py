@@ -363,6 +363,10 @@ class WorkLedger:
         status = self.client.hget(f"kc:job:{uid}", "status")
         return status in {b"queued", b"processing"}
 
+    def doubt_audio(self, key: str) -> None:
+        """Have no job reuse this segment audio again: it is missing or damaged."""
+        self._run("doubt_audio", key)
+
     def finish_job(
         self, claim: AssemblyClaim, outputs: Sequence[OutputFile], *, encode_s: float
     ) -> Rings:

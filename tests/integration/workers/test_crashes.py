@@ -6,6 +6,7 @@ import pytest
 
 from shared.ledger.states import JobStatus
 from tests.integration.workers.conftest import Cluster
+from worker.context import EXIT_FATAL
 from worker.note import is_running
 
 
@@ -111,5 +112,20 @@ def test_redis_away_for_three_seconds_costs_no_rendering(cluster: Cluster) -> No
 def test_a_worker_that_can_never_work_says_why_and_exits_with_an_error(cluster: Cluster) -> None:
     worker = cluster.start("synth", engine="kokoro", model=str(cluster.folder / "no-such-folder"))
     assert worker.process is not None
-    assert worker.process.wait(60) == 1
+    assert worker.process.wait(60) == EXIT_FATAL
     assert "no-such-folder" in cluster.log("synth.0")
+
+
+def test_lost_segment_audio_fails_one_job_and_is_rendered_again_for_the_next(
+    cluster: Cluster,
+) -> None:
+    cluster.start("synth")
+    text = "This sentence is lost on the disk."
+    first = cluster.submit(text)
+    assert cluster.finished(first).status is JobStatus.SUCCEEDED
+    (segment,) = cluster.ledger.worker().segments(first, 0, 1)
+    assert segment.key is not None
+    cluster.storage.delete([segment.key])
+    second = cluster.finished(cluster.submit(text))
+    assert (second.status, second.error_code) == (JobStatus.FAILED, "object_missing")
+    assert cluster.finished(cluster.submit(text)).status is JobStatus.SUCCEEDED

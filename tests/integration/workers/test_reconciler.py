@@ -7,6 +7,7 @@ import redis
 
 from shared.bell import Bell, make_celery
 from shared.errors import StorageUnavailable
+from shared.ledger.scripts import text
 from shared.ledger.work import WorkLedger
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
@@ -38,7 +39,7 @@ def grow_old(ledger: LedgerDriver, *names: str) -> None:
     """Make every member of these sorted sets as old as can be."""
     for name in names:
         for member in ledger.client.zrange(name, 0, -1):
-            ledger.client.zadd(name, {member: 0})
+            ledger.client.zadd(name, {text(member): 0})
 
 
 def end(ledger: LedgerDriver, uid: str) -> None:
