@@ -71,7 +71,6 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
     recycle_after = settings.recycle_after_jobs
     app.conf.update(
         imports=["worker.tasks"],
-        worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_concurrency=children_of(stage, settings),
         worker_pool="threads" if threads else "prefork",

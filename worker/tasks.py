@@ -49,6 +49,11 @@ class Stages:
 stages = Stages()
 
 
+@signals.setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Having a receiver of this, Celery and its pool set up no logging of their own."""
+
+
 @signals.worker_process_init.connect
 def _enter_child(sender: str = "", **_: Any) -> None:
     """In a new child: read the settings, load the model, be ready before the first task."""
