@@ -68,25 +68,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(options: argparse.Namespace) -> int:
-    from deploy.local import up  # noqa: PLC0415 - each command loads only what it needs
+    from deploy.local import up
 
     return up(load_settings())
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from deploy.local import demo  # noqa: PLC0415
+    from deploy.local import demo
 
     return demo(load_settings(), options.text, options.out)
 
 
 def _logging(settings: Settings, process: str) -> None:
-    from shared.logs import configure_logging  # noqa: PLC0415
+    from shared.logs import configure_logging
 
     configure_logging(settings.log_level, settings.log_format, process)
 
 
 def _gateway(options: argparse.Namespace) -> int:
-    from gateway.serve import serve  # noqa: PLC0415
+    from gateway.serve import serve
 
     settings = load_settings()
     _logging(settings, "gateway")
@@ -95,8 +95,8 @@ def _gateway(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from shared.bell import Stage  # noqa: PLC0415
-    from worker.run import run_worker  # noqa: PLC0415
+    from shared.bell import Stage
+    from worker.run import run_worker
 
     settings = load_settings()
     _logging(settings, f"{options.stage}.{options.name}")
@@ -104,12 +104,12 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _reconciler(options: argparse.Namespace) -> int:
-    from shared.bell import Bell, make_celery  # noqa: PLC0415
-    from shared.connections import connect  # noqa: PLC0415
-    from shared.ledger.leases import Leases  # noqa: PLC0415
-    from shared.ledger.upkeep import Upkeep  # noqa: PLC0415
-    from shared.storage import open_storage  # noqa: PLC0415
-    from worker.reconciler import Reconciler  # noqa: PLC0415
+    from shared.bell import Bell, make_celery
+    from shared.connections import connect
+    from shared.ledger.leases import Leases
+    from shared.ledger.upkeep import Upkeep
+    from shared.storage import open_storage
+    from worker.reconciler import Reconciler
 
     settings = load_settings()
     _logging(settings, "reconciler")
@@ -125,7 +125,7 @@ def _reconciler(options: argparse.Namespace) -> int:
 
 
 def _checkpoint(options: argparse.Namespace) -> int:
-    from worker.engines.checkpoint import write_checkpoint  # noqa: PLC0415
+    from worker.engines.checkpoint import write_checkpoint
 
     write_checkpoint(options.folder, size=options.size, seed=options.seed)
     print(f"Wrote a synthetic {options.size} checkpoint. Use it with KC_MODEL={options.folder}")
@@ -138,7 +138,7 @@ def _keys_file() -> Path:
 
 
 def _keys_add(options: argparse.Namespace) -> int:
-    from shared.apikeys import add_key  # noqa: PLC0415
+    from shared.apikeys import add_key
 
     path = _keys_file()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def _keys_add(options: argparse.Namespace) -> int:
 
 
 def _keys_list(options: argparse.Namespace) -> int:
-    from shared.apikeys import list_keys  # noqa: PLC0415
+    from shared.apikeys import list_keys
 
     for key in list_keys(_keys_file()):
         state = "revoked" if key.revoked_at else "active"
@@ -164,7 +164,7 @@ def _keys_list(options: argparse.Namespace) -> int:
 
 
 def _keys_revoke(options: argparse.Namespace) -> int:
-    from shared.apikeys import revoke_key  # noqa: PLC0415
+    from shared.apikeys import revoke_key
 
     key = revoke_key(_keys_file(), options.id)
     print(f"Revoked {key.id} ({key.name}).")

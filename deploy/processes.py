@@ -1,17 +1,16 @@
 """A handful of long-running processes, started together, kept up, and ended without a trace."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.redis_server import die_with_parent
 from shared.errors import PermanentError, TransientError
 
 STOP_TIMEOUT_S = 8.0
@@ -33,13 +32,6 @@ class ProcessKeepsEnding(TransientError):
     """A process of the cluster ends again and again."""
 
     code = "process_keeps_ending"
-
-
-def _die_with_parent() -> None:
-    """In a new child: have the kernel end it when the launcher is killed. Linux only."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 @dataclass
@@ -72,7 +64,7 @@ class Managed:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - the launcher has one thread
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - the launcher has one thread
             )
 
     def reason(self) -> str:

@@ -3,9 +3,11 @@
 In: a folder and a port. Out: a running `redis-server` or Valkey with its append-only file on.
 """
 
+import ctypes
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +23,13 @@ class RedisNotStarted(TransientError):
     """The local Redis did not start."""
 
     code = "redis_not_started"
+
+
+def die_with_parent() -> None:
+    """In a new child: have the kernel end it when the launcher is killed. Linux only."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def find_server() -> str:
@@ -87,6 +96,7 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - a few system calls, no locks
         )
         self._wait_until_ready(log)
 

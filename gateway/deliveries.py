@@ -11,8 +11,8 @@ from gateway.openapi import problems
 from gateway.schemas import Delivery, DeliveryList
 from gateway.services import ServicesOf
 from gateway.views import delivery_view
+from shared.ledger.messages import Rings
 from shared.ledger.states import DeliveryStatus
-from shared.ledger.work import Rings
 
 log = structlog.get_logger()
 

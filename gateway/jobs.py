@@ -20,9 +20,9 @@ from gateway.views import whole_job
 from shared.errors import InvalidInput
 from shared.job_view import job_view
 from shared.ledger.intake import CURSOR
+from shared.ledger.messages import Rings
 from shared.ledger.records import JobRecord
 from shared.ledger.states import TERMINAL, JobStatus
-from shared.ledger.work import Rings
 
 log = structlog.get_logger()
 

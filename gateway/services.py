@@ -14,7 +14,7 @@ from shared.addresses import AddressRules
 from shared.apikeys import KeyFile
 from shared.bell import Bell
 from shared.ledger.intake import Intake
-from shared.ledger.work import Rings
+from shared.ledger.messages import Rings
 from shared.lookup import Resolver
 from shared.settings import Settings
 from shared.storage import Storage

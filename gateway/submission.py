@@ -23,8 +23,8 @@ from gateway.services import Services
 from shared.addresses import check_url
 from shared.languages import language_of_voice, parse_language
 from shared.ledger.intake import Submission, Verdict
+from shared.ledger.messages import Rings
 from shared.ledger.records import JobRecord, JobSpec, NewJob
-from shared.ledger.work import Rings
 from shared.lookup import resolve_async
 from shared.manifest import EngineManifest
 from shared.markup import check_input

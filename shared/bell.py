@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from shared.connections import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S
-from shared.ledger.work import Rings
+from shared.ledger.messages import Rings
 from shared.settings import Settings
 
 log = structlog.get_logger()

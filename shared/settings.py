@@ -4,6 +4,7 @@ An unknown `KC_*` name or a bad value stops the process with one readable line.
 """
 
 import os
+import platform
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -244,8 +245,11 @@ class Settings(BaseSettings):
 
     @property
     def run_dir(self) -> Path:
-        """Folder where a worker's parent and children leave notes for one another."""
-        return self.data_dir / "run"
+        """Folder where a worker's parent and children leave notes for one another.
+
+        The machine is in its name: containers that share the data folder share no processes.
+        """
+        return self.data_dir / "run" / platform.node()
 
     @property
     def render_budget_s(self) -> float:

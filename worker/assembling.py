@@ -17,8 +17,8 @@ from shared.errors import (
     TransientError,
 )
 from shared.formats import FORMATS, SAMPLE_RATE_HZ
+from shared.ledger.messages import AssemblyClaim, Rings
 from shared.ledger.records import OutputFile, SegmentRecord
-from shared.ledger.work import AssemblyClaim, Rings
 from worker.assemble.assembler import AssemblyItem, EncodedFile, Pause, assemble
 from worker.stage import Stage
 

@@ -62,15 +62,15 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
     note: Note = shared_parts["note"]
     note.write("loading", within_s=settings.model_load_timeout_s * 10)
     if stage is Stage.PLAN:
-        from worker.plan.planner import Planner  # noqa: PLC0415
-        from worker.planning import Planning  # noqa: PLC0415
+        from worker.plan.planner import Planner
+        from worker.planning import Planning
 
         planner = Planner()
         planner.g2p(Language.AMERICAN_ENGLISH)  # the first job should not wait for its dictionary
         built: Any = Planning(**shared_parts, planner=planner)
     elif stage is Stage.SYNTH:
-        from worker.engines.loading import load_engine  # noqa: PLC0415
-        from worker.rendering import Rendering  # noqa: PLC0415
+        from worker.engines.loading import load_engine
+        from worker.rendering import Rendering
 
         engine = load_engine(
             engine=settings.engine,
@@ -84,11 +84,11 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
         if engine.manifest.stand_in:
             log.warning("stand-in engine: this is not Kokoro", action="load", model=settings.engine)
     elif stage is Stage.ASSEMBLE:
-        from worker.assembling import Assembling  # noqa: PLC0415
+        from worker.assembling import Assembling
 
         built = Assembling(**shared_parts, long_most=max(1, settings.assemble_workers - 1))
     else:
-        from worker.delivering import Delivering  # noqa: PLC0415
+        from worker.delivering import Delivering
 
         built = Delivering(**shared_parts)
     note.write("idle")

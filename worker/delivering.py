@@ -10,9 +10,9 @@ import structlog
 from shared.addresses import AddressRules, parse_rules
 from shared.errors import LostLease
 from shared.job_view import job_view, timestamp
+from shared.ledger.messages import DeliveryClaim, Rings
 from shared.ledger.records import JobRecord
 from shared.ledger.states import DeliveryStatus
-from shared.ledger.work import DeliveryClaim, Rings
 from worker.deliver.payload import webhook_body
 from worker.deliver.schedule import next_delay_s
 from worker.deliver.sender import Attempt, Verdict, send, verdict

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from shared.errors import LostLease, PermanentError
-from shared.ledger.work import NewSegment, PlanClaim, Rings, SegmentPayload
+from shared.ledger.messages import NewSegment, PlanClaim, Rings, SegmentPayload
 from worker.plan.planner import Planner
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
 from worker.stage import Stage
@@ -102,6 +102,8 @@ class Planning(Stage):
     def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> Rings:
         """Write a planned slice into the ledger."""
         segments = [self._new_segment(claim, planned) for planned in sliced.segments]
+        # From here on it is Redis that may be slow, and waiting for it is no reason to be killed.
+        self.note.write("storing", within_s=self.settings.store_timeout_s + 60)
         rings = self.persist(
             lambda: self.ledger.add_segments(
                 claim,

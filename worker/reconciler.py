@@ -13,14 +13,15 @@ from redis.exceptions import RedisError
 from shared.bell import Bell, Stage
 from shared.errors import StorageUnavailable
 from shared.ledger.leases import Leases
+from shared.ledger.messages import Rings
 from shared.ledger.upkeep import Upkeep
-from shared.ledger.work import Rings
 from shared.settings import Settings
 from shared.storage import Storage
 
 log = structlog.get_logger()
 
 SWEEP_INTERVAL_S = 30.0
+STAGED_INTERVAL_S = 3600.0
 GRACE_S = 2.0
 """How long a lease must be seen lapsed, Redis answering all the while, before it is taken.
 
@@ -41,6 +42,7 @@ class Reconciler:
         self._storage = storage
         self._lapsed_since: dict[str, float] = {}
         self._swept_at = -SWEEP_INTERVAL_S
+        self._staged_swept_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Go on until told to stop; an outage of Redis or the store only delays a round."""
@@ -63,6 +65,7 @@ class Reconciler:
             self._swept_at = time.monotonic()
             self.sweep()
         self.empty_garbage()
+        self.sweep_staged()
 
     def release_the_dead(self) -> None:
         """Take back what processes held whose lease has stayed lapsed."""
@@ -92,6 +95,12 @@ class Reconciler:
             # There may be more than one helping: go on in the next round.
             self._swept_at = -SWEEP_INTERVAL_S
             log.info("swept", action="sweep", jobs=purged, records=len(stale), segments=forgotten)
+
+    def sweep_staged(self) -> None:
+        """Delete what writers killed in the middle left in a local store."""
+        if time.monotonic() - self._staged_swept_at >= STAGED_INTERVAL_S:
+            self._staged_swept_at = time.monotonic()
+            self._storage.sweep_staged(older_than_s=STAGED_INTERVAL_S)
 
     def empty_garbage(self) -> None:
         """Delete the objects that nothing refers to any more."""

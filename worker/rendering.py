@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from shared.errors import ClusterError, LostLease, PermanentError
-from shared.ledger.work import RenderedSegment, Rings, SegmentClaim
+from shared.ledger.messages import RenderedSegment, Rings, SegmentClaim
 from shared.voices import parse_voice
 from worker.engines.base import Engine, SegmentAudio, SegmentInput
 from worker.engines.device import device_memory, release_memory

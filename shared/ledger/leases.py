@@ -5,8 +5,8 @@ from typing import Any
 
 import redis
 
+from shared.ledger.messages import Rings
 from shared.ledger.scripts import script, text
-from shared.ledger.work import Rings
 
 WORKER_TTL_S = 10
 """Seconds a worker is listed after its last heartbeat."""

@@ -25,7 +25,7 @@ def resolve_device(name: str) -> str:
         )
     if name == "cpu":
         return "cpu"
-    import torch  # noqa: PLC0415 - only the rendering process pays for torch
+    import torch
 
     if name == "auto" and not torch.cuda.is_available():
         return "cpu"
@@ -43,7 +43,7 @@ def resolve_device(name: str) -> str:
 def release_memory() -> None:
     """Hand the device memory that no tensor uses back to the driver; without CUDA, do nothing."""
     if _cuda_in_use():
-        import torch  # noqa: PLC0415 - already loaded
+        import torch
 
         torch.cuda.empty_cache()
 
@@ -52,7 +52,7 @@ def device_memory() -> tuple[int, int] | None:
     """Return (used, total) bytes of the current CUDA device, by all processes; None without one."""
     if not _cuda_in_use():
         return None
-    import torch  # noqa: PLC0415 - already loaded
+    import torch
 
     free, total = torch.cuda.mem_get_info()
     return total - free, total
@@ -61,6 +61,6 @@ def device_memory() -> tuple[int, int] | None:
 def _cuda_in_use() -> bool:
     if "torch" not in sys.modules:
         return False
-    import torch  # noqa: PLC0415 - already loaded
+    import torch
 
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """From a setting's name to a loaded engine, importing that engine and no other."""
 
-from shared.errors import InvalidSettings
+from shared.errors import InvalidSettings, ModelUnavailable
 from shared.manifest import EngineName
 from worker.engines.base import Engine
 
@@ -26,14 +26,18 @@ def load_engine(*, engine: EngineName, model: str, device: str, precision: str) 
     # Importing here keeps torch out of a process that speaks without it.
     match engine:
         case EngineName.KOKORO:
-            from worker.engines.kokoro import KokoroEngine  # noqa: PLC0415
-
+            try:
+                from worker.engines.kokoro import KokoroEngine
+            except ModuleNotFoundError as error:
+                raise ModelUnavailable(
+                    f"The package {error.name!r} is missing: pip install 'kokoro-cluster[synth]'."
+                ) from error
             return KokoroEngine.load(model, device=device, precision=precision)
         case EngineName.ESPEAK:
-            from worker.engines.espeak import EspeakEngine  # noqa: PLC0415
+            from worker.engines.espeak import EspeakEngine
 
             return EspeakEngine()
         case EngineName.SCRIPTED:
-            from worker.engines.scripted import ScriptedEngine, parse_script  # noqa: PLC0415
+            from worker.engines.scripted import ScriptedEngine, parse_script
 
             return ScriptedEngine(parse_script(model))

@@ -18,9 +18,10 @@ from gateway.app import create_app
 from gateway.serve import Server, bind, make_server
 from shared.formats import AudioFormat
 from shared.languages import Language
+from shared.ledger.messages import NewSegment, RenderedSegment, SegmentPayload
 from shared.ledger.records import OutputFile
 from shared.ledger.states import DeliveryStatus
-from shared.ledger.work import NewSegment, RenderedSegment, SegmentPayload, WorkLedger
+from shared.ledger.work import WorkLedger
 from shared.lookup import Resolver
 from shared.manifest import EngineManifest, EngineName
 from shared.settings import Settings, load_settings

@@ -13,18 +13,18 @@ from shared.formats import AudioFormat
 from shared.languages import Language
 from shared.ledger.intake import Intake, Limits, Submission
 from shared.ledger.leases import Leases
-from shared.ledger.records import JobRecord, JobSpec, NewJob, OutputFile
-from shared.ledger.states import Lane
-from shared.ledger.upkeep import Upkeep
-from shared.ledger.work import (
+from shared.ledger.messages import (
     NewSegment,
     PlanClaim,
     RenderedSegment,
     Rings,
     SegmentClaim,
     SegmentPayload,
-    WorkLedger,
 )
+from shared.ledger.records import JobRecord, JobSpec, NewJob, OutputFile
+from shared.ledger.states import Lane
+from shared.ledger.upkeep import Upkeep
+from shared.ledger.work import WorkLedger
 from shared.manifest import EngineManifest, EngineName, EngineStamp
 
 MANIFEST = EngineManifest(

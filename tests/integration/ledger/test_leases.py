@@ -5,8 +5,8 @@ import time
 import pytest
 
 from shared.errors import LostLease
+from shared.ledger.messages import RenderedSegment
 from shared.ledger.states import JobStatus
-from shared.ledger.work import RenderedSegment
 from tests.integration.ledger.conftest import MANIFEST, LedgerDriver
 
 

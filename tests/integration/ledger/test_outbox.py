@@ -5,8 +5,9 @@ import time
 import pytest
 
 from shared.errors import IllegalTransition, LostLease
+from shared.ledger.messages import DeliveryClaim
 from shared.ledger.states import DeliveryStatus
-from shared.ledger.work import DeliveryClaim, WorkLedger
+from shared.ledger.work import WorkLedger
 from tests.integration.ledger.conftest import LedgerDriver
 
 EVENTS = "job.succeeded job.failed job.canceled job.expired"

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from shared.errors import LostLease
+from shared.ledger.messages import NewSegment
 from shared.ledger.states import JobStatus, SegmentStatus
-from shared.ledger.work import NewSegment
 from tests.integration.ledger.conftest import LedgerDriver
 
 

@@ -15,9 +15,9 @@ import redis
 from deploy.processes import Managed, ProcessGroup
 from deploy.redis_server import RedisServer
 from shared.bell import Bell, make_celery
+from shared.ledger.messages import Rings
 from shared.ledger.records import JobRecord
 from shared.ledger.states import TERMINAL
-from shared.ledger.work import Rings
 from shared.manifest import EngineManifest
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
@@ -100,7 +100,7 @@ class Cluster:
         """Return the pid of a worker's only child, waiting until it is idle or busy."""
 
         def ready() -> int | None:
-            for path in (self.folder / "run" / worker).glob("*.json"):
+            for path in (self.settings.run_dir / worker).glob("*.json"):
                 try:
                     note = json.loads(path.read_text())
                 except (FileNotFoundError, json.JSONDecodeError):
@@ -113,7 +113,7 @@ class Cluster:
 
     def phase(self, worker: str) -> str:
         """Return what a worker's child is doing."""
-        for path in (self.folder / "run" / worker).glob("*.json"):
+        for path in (self.settings.run_dir / worker).glob("*.json"):
             try:
                 return str(json.loads(path.read_text())["phase"])
             except (FileNotFoundError, json.JSONDecodeError):

@@ -1,0 +1,151 @@
+"""What workers and the ledger say to one another: claims, segments, rings."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shared.languages import Language
+from shared.ledger.records import JobSpec
+from shared.manifest import EngineStamp
+
+
+@dataclass(frozen=True)
+class Rings:
+    """Which stages have work now, and so deserve a wake-up."""
+
+    plan: bool = False
+    synth: bool = False
+    assemble: bool = False
+    deliver: bool = False
+
+
+@dataclass(frozen=True)
+class PlanClaim:
+    """A job whose next slice of text is to be planned.
+
+    Attributes:
+        bytes_done: offset of the slice in the UTF-8 input.
+        chars_done: the same in characters.
+        segments_total: planned so far.
+    """
+
+    uid: str
+    token: str
+    bytes_done: int
+    chars_done: int
+    spec: JobSpec
+    owner: str
+    engine: EngineStamp
+    id: str
+    segments_total: int
+
+
+@dataclass(frozen=True)
+class SegmentPayload:
+    """All a synth worker needs of a segment; the wire format is versioned by `v`.
+
+    Attributes:
+        hash: 64 hex digits over all that determines the audio.
+        engine: fingerprint of the engine the hash was made for.
+    """
+
+    phonemes: str
+    text: str
+    language: Language
+    voice: str
+    speed: float
+    seed: int
+    hash: str
+    engine: str
+    v: int = 1
+
+    def to_json(self) -> str:
+        """Encode for the ledger."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "SegmentPayload":
+        """Decode what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "language": Language(fields["language"])})
+
+
+@dataclass(frozen=True)
+class NewSegment:
+    """A planned segment on its way into the ledger.
+
+    Attributes:
+        start: index of its first character in the job's input.
+        end: index after its last one.
+        samples: of silence, for a pause.
+        payload: None for a pause.
+    """
+
+    start: int
+    end: int
+    samples: int = 0
+    payload: SegmentPayload | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Encode for the script `add_segments`."""
+        record: dict[str, Any] = {"start": self.start, "end": self.end}
+        if self.payload is None:
+            return {"record": {**record, "samples": self.samples}}
+        record |= {"hash": self.payload.hash, "length": len(self.payload.phonemes)}
+        return {"record": record, "payload": self.payload.to_json()}
+
+
+@dataclass(frozen=True)
+class SegmentClaim:
+    """One member of a batch."""
+
+    uid: str
+    index: int
+    token: int
+    payload: SegmentPayload
+    attempt: int
+
+
+@dataclass(frozen=True)
+class RenderedSegment:
+    """One stored member of a batch.
+
+    Attributes:
+        key: of its audio in object storage.
+        samples: at 24 kHz.
+    """
+
+    claim: SegmentClaim
+    key: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class AssemblyClaim:
+    """A job whose segments are all done."""
+
+    uid: str
+    token: str
+    spec: JobSpec
+    segments_total: int
+    id: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class DeliveryClaim:
+    """A webhook that is due.
+
+    Attributes:
+        attempt: 1 for the first.
+        body: the frozen bytes, or None before the first attempt froze them.
+    """
+
+    id: str
+    token: str
+    attempt: int
+    uid: str
+    url: str
+    event: str
+    created_at: float
+    body: bytes | None
