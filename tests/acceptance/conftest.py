@@ -64,7 +64,7 @@ class Launcher:
     def up(self) -> None:
         """Start everything; return when the launcher says it is ready."""
         self.process = self.launch("up")
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while "Ready:" not in self.output:
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline, self.output
@@ -98,7 +98,7 @@ class Launcher:
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60, follow_redirects=True)
 
-    def wait_for(self, client: httpx.Client, job_id: str, timeout_s: float = 60) -> Any:
+    def wait_for(self, client: httpx.Client, job_id: str, timeout_s: float = 120) -> Any:
         """Poll a job until it has ended."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -69,7 +69,7 @@ class Cluster:
 
     def engine(self) -> EngineManifest:
         """Return the registered engine, waiting for a synth worker to load it."""
-        text = self.wait(lambda: self.client.get("kc:engine"), 40)
+        text = self.wait(lambda: self.client.get("kc:engine"), 90)
         return EngineManifest.from_json(text.decode())
 
     def submit(self, text: str, *, ring: bool = True, **changes: Any) -> str:
@@ -80,12 +80,12 @@ class Cluster:
             self.bell.ring(Rings(plan=True))
         return uid
 
-    def finished(self, uid: str, timeout_s: float = 40) -> JobRecord:
+    def finished(self, uid: str, timeout_s: float = 90) -> JobRecord:
         """Wait for a job's end."""
         self.wait(lambda: self.ledger.job(uid).status in TERMINAL, timeout_s)
         return self.ledger.job(uid)
 
-    def wait(self, question: Callable[[], Any], timeout_s: float = 20) -> Any:
+    def wait(self, question: Callable[[], Any], timeout_s: float = 60) -> Any:
         """Ask until the answer is true; fail the test when it never is."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -109,7 +109,7 @@ class Cluster:
                     return int(note["pid"])
             return None
 
-        return int(self.wait(ready, 40))
+        return int(self.wait(ready, 90))
 
     def phase(self, worker: str) -> str:
         """Return what a worker's child is doing."""

@@ -16,10 +16,10 @@ def test_killing_the_synth_child_in_the_middle_loses_nothing(cluster: Cluster) -
     cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
     killed = time.monotonic()
     cluster.kill(cluster.child("synth.0"))
-    job = cluster.finished(uid, 30)
+    job = cluster.finished(uid)
     assert job.status is JobStatus.SUCCEEDED
     assert job.attempts == 2
-    assert time.monotonic() - killed < 12
+    assert time.monotonic() - killed < 15
 
 
 def test_killing_a_worker_hands_its_batch_to_another(cluster: Cluster) -> None:
@@ -29,9 +29,9 @@ def test_killing_a_worker_hands_its_batch_to_another(cluster: Cluster) -> None:
     child = cluster.child("synth.0")
     assert first.process is not None
     cluster.kill(first.process.pid)
-    first.process.wait(5)
+    first.process.wait(30)
     cluster.start("synth", "1")
-    job = cluster.finished(uid, 30)
+    job = cluster.finished(uid)
     assert job.status is JobStatus.SUCCEEDED
     assert job.worker == "synth.1"
     assert not is_running(child)
@@ -45,7 +45,7 @@ def test_a_poison_segment_fails_its_job_after_three_attempts_and_no_other(
     cluster.engine()
     bad = cluster.submit(f"This one says {fault} and dies.", ring=False)
     good = [cluster.submit(f"A good neighbour number {n}.") for n in range(3)]
-    job = cluster.finished(bad, 60)
+    job = cluster.finished(bad)
     assert (job.status, job.error_code) == (JobStatus.FAILED, "poison")
     segment = cluster.ledger.worker().segments(bad, 0, 1)[0]
     assert segment.attempts == 3
@@ -77,8 +77,8 @@ def test_a_worker_told_to_stop_finishes_its_batch(cluster: Cluster) -> None:
     cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
     assert synth.process is not None
     synth.process.terminate()
-    synth.process.wait(15)
-    job = cluster.finished(uid, 10)
+    synth.process.wait(30)
+    job = cluster.finished(uid)
     assert job.status is JobStatus.SUCCEEDED
     assert job.attempts == 1
 
@@ -89,9 +89,9 @@ def test_what_does_not_fit_the_grace_is_given_back_without_an_attempt(cluster: C
     cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
     assert synth.process is not None
     synth.process.terminate()
-    synth.process.wait(15)
+    synth.process.wait(30)
     cluster.start("synth", "1")
-    job = cluster.finished(uid, 30)
+    job = cluster.finished(uid)
     assert job.status is JobStatus.SUCCEEDED
     assert job.attempts == 1
 
@@ -103,7 +103,7 @@ def test_redis_away_for_three_seconds_costs_no_rendering(cluster: Cluster) -> No
     cluster.server.kill()
     time.sleep(3)
     cluster.server.start()
-    job = cluster.finished(uid, 40)
+    job = cluster.finished(uid)
     assert job.status is JobStatus.SUCCEEDED
     assert cluster.client.hget("kc:totals", "segments_rendered") == b"1"
     assert job.attempts == 1

@@ -52,7 +52,7 @@ def test_what_was_said_before_is_not_rendered_again(cluster: Cluster) -> None:
 
 def test_a_lost_wake_up_is_rung_again(cluster: Cluster) -> None:
     cluster.start("synth")
-    job = cluster.finished(cluster.submit("Nobody rang for this.", ring=False), 10)
+    job = cluster.finished(cluster.submit("Nobody rang for this.", ring=False), 30)
     assert job.status is JobStatus.SUCCEEDED
 
 
@@ -82,9 +82,9 @@ def test_a_long_text_streams_through_and_short_ones_pass_it(cluster: Cluster) ->
     cluster.wait(lambda: cluster.ledger.job(book).segments_done > 10)
     shorts = [cluster.submit(f"Short text number {n}.") for n in range(10)]
     for uid in shorts:
-        assert cluster.finished(uid, 20).status is JobStatus.SUCCEEDED
+        assert cluster.finished(uid, 60).status is JobStatus.SUCCEEDED
     assert cluster.ledger.job(book).status is JobStatus.PROCESSING
-    job = cluster.finished(book, 90)
+    job = cluster.finished(book, 200)
     assert job.status is JobStatus.SUCCEEDED
     assert job.segments_total == 800
 
