@@ -64,7 +64,9 @@ async def submit(
     stamp = engine.stamp(mix)
     language = parse_language(request.language) if request.language else language_of_voice(mix.main)
     spec = JobSpec(
-        voice=str(mix),
+        # As the client wrote it: a mix's canonical text rounds its weights, and what is rendered
+        # has to be the mix that the stamp was made of.
+        voice=request.voice.strip(),
         language=language,
         speed=request.speed,
         outputs=request.formats,

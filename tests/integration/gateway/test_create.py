@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.voices import parse_voice
 from tests.integration.gateway.conftest import MANIFEST, Cluster, Starter
 
 
@@ -42,6 +43,18 @@ def test_the_voice_gives_the_language_unless_one_is_named(cluster: Cluster) -> N
     cluster.submit(voice="custom", language="FR")
     claim = cluster.worker.claim_plan()
     assert claim is not None and claim.spec.language == "fr"
+
+
+@pytest.mark.parametrize(
+    "voice",
+    ["af_bella(2)+af_heart(1)", " af_heart + af_bella(0.3) ", "af_heart(9999)+af_bella(0.0001)"],
+)
+def test_workers_are_given_the_very_mix_that_was_asked_for(cluster: Cluster, voice: str) -> None:
+    cluster.submit(voice=voice)
+    claim = cluster.worker.claim_plan()
+    assert claim is not None
+    assert claim.spec.mix == parse_voice(voice)
+    assert claim.engine.voice == claim.spec.mix.fingerprint(MANIFEST.voices)
 
 
 def test_mp3_is_made_when_no_format_is_named(cluster: Cluster) -> None:
