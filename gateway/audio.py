@@ -84,14 +84,14 @@ async def get_audio(
         "Content-Type": info.media_type,
         "Content-Disposition": f'attachment; filename="{record.id}.{info.extension}"',
     }
+    if request.method == "HEAD":  # it knows no ranges: RFC 9110, section 14.2
+        return Response(headers={**headers, "Content-Length": str(output.bytes)})
     part = wanted_range(request.headers, output.bytes, etag)
     start, end = (part.start, part.end) if part else (0, output.bytes)
     headers["Content-Length"] = str(end - start)
     if part:
         headers["Content-Range"] = part.content_range(output.bytes)
     status = 206 if part else 200
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers)
     chunks = await _begun(services.storage, output.key, ByteRange(start, end))
     return StreamingResponse(chunks, status, headers)
 
@@ -104,8 +104,8 @@ def _output(record: JobRecord, wanted: AudioFormat | None) -> OutputFile:
             raise JobNotReady(
                 f"The job is {record.status}; poll it until it has succeeded.", retry_after_s=1
             )
-        reason = f": {record.error_message}" if record.error_message else ""
-        raise kind(f"The job is {record.status}{reason}. It has no audio.")
+        reason = f" {record.error_message}" if record.error_message else ""
+        raise kind(f"The job is {record.status}, so it has no audio.{reason}")
     if record.purged:
         raise AudioGone()
     for output in record.outputs:

@@ -10,12 +10,14 @@ from gateway.errors import NoEngine
 from gateway.openapi import problems
 from gateway.schemas import ModelList, VoiceList, WorkerList
 from gateway.services import Services, ServicesOf
+from shared.job_view import timestamp
 from shared.languages import LETTERS
 from shared.manifest import EngineManifest
 
 router = APIRouter(tags=["cluster"])
 
 _GENDERS = {"f": "female", "m": "male"}
+_TIMES = {"started_at", "heartbeat_at"}
 
 
 async def _engine(services: Services) -> EngineManifest:
@@ -50,7 +52,14 @@ async def list_models(services: ServicesOf, caller: CallerOf) -> Response:
 @router.get("/v1/workers", response_model=WorkerList, responses=problems())
 async def list_workers(services: ServicesOf, caller: CallerOf) -> Response:
     """List the workers heard of in the last seconds."""
-    return JSONResponse({"object": "list", "data": await services.intake.workers()})
+    data = [worker_view(state) for state in await services.intake.workers()]
+    return JSONResponse({"object": "list", "data": data})
+
+
+def worker_view(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what a worker says of itself, its times written as everywhere in the API."""
+    times = {name: timestamp(at) for name, at in state.items() if name in _TIMES}
+    return {**state, **times}
 
 
 def voice_view(name: str, engine: EngineManifest) -> dict[str, Any]:

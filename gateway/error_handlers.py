@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 import structlog
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -80,9 +81,13 @@ def install_error_handlers(app: FastAPI) -> None:
         if error.status_code == 404:
             return error_response(NotFound())
         headers = dict(error.headers or {})
+        message = str(error.detail)
         if error.status_code == 405:
-            headers["Allow"] = ", ".join(_allowed_methods(app, request.url.path))
-        body = error_body(error.status_code, str(error.detail), "method_not_allowed", None)
+            # The first time this builds the OpenAPI document: no work for the event loop.
+            methods = await to_thread.run_sync(_allowed_methods, app, request.url.path)
+            headers["Allow"] = ", ".join(methods)
+            message = f"This address answers only to {headers['Allow']}."
+        body = error_body(error.status_code, message, "method_not_allowed", None)
         return JSONResponse(body, error.status_code, headers)
 
     app.add_exception_handler(errors.ClusterError, on_cluster_error)

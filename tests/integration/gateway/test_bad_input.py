@@ -288,8 +288,9 @@ def test_a_job_that_is_not_yours_to_name_in_a_delivery_is_not_found(cluster: Clu
 
 def test_a_wrong_method_is_told_the_right_ones(cluster: Cluster) -> None:
     answer = cluster.http.patch("/v1/jobs/some-id")
-    cluster.error(answer, 405)
+    error = cluster.error(answer, 405)
     assert answer.headers["allow"] == "DELETE, GET, PUT"
+    assert error["message"] == "This address answers only to DELETE, GET, PUT."
 
 
 def test_an_unknown_address_has_the_one_body_too(cluster: Cluster) -> None:

@@ -54,6 +54,14 @@ def test_workers_are_listed_as_they_announce_themselves(cluster: Cluster) -> Non
     assert cluster.http.get("/v1/workers").json() == {"object": "list", "data": [state]}
 
 
+def test_a_workers_times_are_written_as_a_jobs_are(cluster: Cluster) -> None:
+    state = {"name": "synth-1", "started_at": 1_769_860_800.5, "heartbeat_at": 1_769_860_801.0}
+    Leases(cluster.redis, lease_s=5).announce("synth-1", state)
+    (worker,) = cluster.http.get("/v1/workers").json()["data"]
+    assert worker["started_at"] == "2026-01-31T12:00:00.500Z"
+    assert worker["heartbeat_at"] == "2026-01-31T12:00:01.000Z"
+
+
 def test_without_an_engine_the_gateway_is_live_and_not_ready(start: Starter) -> None:
     cluster = start(engine=None)
     assert cluster.http.get("/health/live").json() == {"status": "live"}
