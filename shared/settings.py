@@ -134,7 +134,9 @@ class Settings(BaseSettings):
     precision: Literal["exact"] = Field(
         "exact", description="Numerics of the engine; part of every segment's hash."
     )
-    batch_max: int = Field(8, ge=1, le=256, description="Most segments in one batch.")
+    batch_max: int = Field(
+        8, ge=1, le=256, description="Most segments in one batch; the engine may ask for fewer."
+    )
     recycle_after_jobs: int = Field(
         500, ge=1, description="Tasks after which a worker's child process is replaced."
     )
@@ -159,7 +161,9 @@ class Settings(BaseSettings):
         3, ge=1, le=20, description="Times an item is tried before its job fails."
     )
     render_timeout_s: float = Field(
-        120, gt=0, description="Seconds one batch may render before its child is killed."
+        120,
+        gt=0,
+        description="Seconds a batch may take per minute of its audio; then its child is killed.",
     )
     plan_timeout_s: float = Field(
         120, gt=0, description="Seconds one slice may be planned before its child is killed."
@@ -253,8 +257,9 @@ class Settings(BaseSettings):
 
     @property
     def render_budget_s(self) -> float:
-        """Longest a synth task may take from claim to record."""
-        return self.render_timeout_s + self.store_timeout_s
+        """Longest a synth task may take: the longest batch at the lowest speed, then storing."""
+        longest_minutes = max(1.0, self.batch_max * 510 / 17 / 0.25 / 60)
+        return self.render_timeout_s * longest_minutes + self.store_timeout_s
 
 
 def load_settings(**overrides: Any) -> Settings:

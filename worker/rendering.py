@@ -19,6 +19,9 @@ from worker.stage import Stage
 
 log = structlog.get_logger()
 
+PHONEME_S = 1 / 17
+"""Kokoro speaks about 17 phonemes a second at speed 1."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -47,13 +50,17 @@ class Rendering(Stage):
 
     engine: Engine
 
+    @property
+    def batch_most(self) -> int:
+        """Segments to claim at a time."""
+        return min(self.settings.batch_max, self.engine.batch_most)
+
     @contextmanager
     def busy(self, claims: Sequence[SegmentClaim]) -> Iterator[None]:
         """Hold a batch for a block; device memory goes back to the driver afterwards."""
         try:
-            with self.note.busy(
-                "rendering", within_s=self.settings.render_timeout_s, batch=len(claims)
-            ):
+            within_s = self.settings.render_timeout_s * minutes_of_speech(claims)
+            with self.note.busy("rendering", within_s=within_s, batch=len(claims)):
                 yield
         finally:
             release_memory()
@@ -153,6 +160,12 @@ class Rendering(Stage):
         except LostLease:
             return
         self.bell.ring(rings)
+
+
+def minutes_of_speech(claims: Sequence[SegmentClaim]) -> float:
+    """Return about how many minutes of audio a batch makes, at least 1."""
+    seconds = sum(len(c.payload.phonemes) * PHONEME_S / c.payload.speed for c in claims)
+    return max(1.0, seconds / 60)
 
 
 def _is_permanent(error: ClusterError) -> bool:

@@ -112,7 +112,7 @@ def _time_limit_s(stage: Stage, settings: Settings) -> float:
     """Return the last resort: the keeper ends a stuck child by its own, tighter deadlines."""
     most = {
         Stage.PLAN: settings.plan_timeout_s * tasks.SHIFT,
-        Stage.SYNTH: settings.render_timeout_s,
+        Stage.SYNTH: settings.render_budget_s,
         Stage.ASSEMBLE: settings.assemble_timeout_s * tasks.SHIFT,
         Stage.DELIVER: settings.webhook_timeout_s,
     }[stage]

@@ -33,7 +33,7 @@ def plan(stage: "Planning") -> bool:
 
 def synth(stage: "Rendering") -> bool:
     """Segments → audio, in one batch. Returns whether there was work."""
-    claims, rings = stage.ledger.claim_segments(stage.settings.batch_max)
+    claims, rings = stage.ledger.claim_segments(stage.batch_most)
     stage.bell.ring(rings)  # another worker may start on the rest while this one renders
     if not claims:
         return False

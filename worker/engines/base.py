@@ -58,6 +58,11 @@ class Engine(Protocol):
         """What was loaded."""
         ...
 
+    @property
+    def batch_most(self) -> int:
+        """Segments beyond which a larger batch gains nothing and only makes others wait."""
+        ...
+
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Render a batch; item i of the answer is item i of `segments`.
 

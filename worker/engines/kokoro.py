@@ -76,6 +76,11 @@ class KokoroEngine:
         """What was loaded."""
         return self._manifest
 
+    @property
+    def batch_most(self) -> int:
+        """One: they are rendered one after another, so more would only wait."""
+        return 1
+
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Render a batch; item i of the answer is item i of `segments`.
 

@@ -101,6 +101,11 @@ class ScriptedEngine:
         """What was loaded."""
         return self._manifest
 
+    @property
+    def batch_most(self) -> int:
+        """Many, so that settings alone decide."""
+        return 64
+
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Return a tone for each segment, after the script's pauses and the texts' faults.
 
