@@ -13,7 +13,7 @@ from pathlib import Path
 from deploy.redis_server import die_with_parent
 from shared.errors import PermanentError, TransientError
 
-STOP_TIMEOUT_S = 8.0
+STOP_TIMEOUT_S = 7.0
 RESTARTS_MOST, RESTART_WINDOW_S = 3, 20.0
 LOG_MOST_BYTES = 50_000_000
 

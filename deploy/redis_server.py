@@ -16,7 +16,7 @@ import redis
 from shared.errors import TransientError
 
 START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 2.0
 
 
 class RedisNotStarted(TransientError):

@@ -175,7 +175,7 @@ class Settings(BaseSettings):
         600, gt=0, description="Seconds finished audio is held while storage or Redis is away."
     )
     soft_shutdown_s: float = Field(
-        5, ge=0, description="Seconds a worker told to stop may finish its task."
+        4, ge=0, description="Seconds a worker told to stop may finish its task."
     )
     plan_slice_chars: int = Field(
         65_536,

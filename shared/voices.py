@@ -10,7 +10,7 @@ from shared.errors import InvalidInput, UnknownVoice
 MAX_MIX = 8
 """How many voices one mix may have."""
 
-_PART = re.compile(r"([A-Za-z0-9_]{1,64})(?:\((\d{1,4}(?:\.\d{1,4})?)\))?")
+_PART = re.compile(r"([A-Za-z0-9_]{1,64})(?:\((\d{1,4}(?:\.\d{1,10})?)\))?")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class VoiceMix:
     def __str__(self) -> str:
         if len(self.parts) == 1:
             return self.parts[0][0]
-        return "+".join(f"{name}({weight:.6g})" for name, weight in self.parts)
+        return "+".join(f"{name}({weight:.10f})" for name, weight in self.parts)
 
     @property
     def main(self) -> str:

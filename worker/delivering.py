@@ -57,7 +57,8 @@ class Delivering(Stage):
             raise LostLease("The job was deleted.")
         record = JobRecord.from_hash(fields)
         base = self.settings.public_url or f"http://{self.settings.host}:{self.settings.port}"
-        view = job_view(record, warnings=[], queue_position=None, base_url=base)
+        warnings = self.persist(lambda: self.ledger.warnings(claim.uid))
+        view = job_view(record, warnings=warnings, queue_position=None, base_url=base)
         body = webhook_body(claim.event, str(timestamp(record.completed_at or time.time())), view)
         return self.persist(lambda: self.ledger.freeze_body(claim, body))
 
@@ -67,7 +68,7 @@ class Delivering(Stage):
         return send(
             claim.url,
             body,
-            {**headers, "content-type": "application/json"},
+            headers,
             rules=self._rules,
             connect_timeout_s=self.settings.webhook_connect_timeout_s,
             total_timeout_s=self.settings.webhook_timeout_s,

@@ -140,7 +140,7 @@ class Keeper(threading.Thread):
             "pid": os.getpid(),
             "state": busy[0] if busy else "loading" if loading else "idle",
             "children": len(children),
-            "device": os.environ.get("CUDA_VISIBLE_DEVICES") or self._settings.device,
+            "device": self._device(),
             "recycles": self._recycles,
             "deadline_kills": self._kills,
             "resident_bytes": sum(_resident_bytes(child.pid) for child in children),
@@ -148,6 +148,12 @@ class Keeper(threading.Thread):
             "heartbeat_at": time.time(),
             **facts,
         }
+
+    def _device(self) -> str:
+        if self._stage is not Stage.SYNTH:
+            return "cpu"
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return f"cuda:{visible}" if visible else self._settings.device
 
     def stop(self) -> None:
         """End the watch: give back what the children held; they have ended or end here."""

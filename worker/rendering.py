@@ -71,8 +71,8 @@ class Rendering(Stage):
     def render(self, claims: Sequence[SegmentClaim]) -> Batch:
         """Render a batch; members that can't be rendered are given back or fail their job."""
         started = time.monotonic()
-        inputs = [_input(claim) for claim in claims]
         try:
+            inputs = [_input(claim) for claim in claims]
             audios = self.engine.forward(inputs)
         except ClusterError as error:
             # Whose fault it was shows when each is tried alone.

@@ -85,7 +85,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Throughput:
-    """What the cluster rendered of late, per second of wall time."""
+    """What the cluster's synth workers can render together, per second."""
 
     chars_per_s: float
     audio_s_per_s: float
@@ -183,7 +183,8 @@ class Intake:
                 high = ms
         found: list[JobRecord] = []
         skip = 0
-        page_size = max(limit, 100)
+        # Beside the page itself: the job the cursor names, and one to know whether more follow.
+        page_size = limit + 2 if status is None else max(limit, 100)
         while True:
             rows = await self.client.zrange(
                 index, high, low, desc=True, byscore=True, offset=skip, num=page_size
@@ -270,19 +271,18 @@ class Intake:
         return int(await self.client.get("kc:queued_chars") or 0)
 
     async def throughput(self) -> Throughput:
-        """Return what was rendered over the last `RATE_WINDOW_S` seconds."""
+        """Return what the synth workers do when busy, as measured over `RATE_WINDOW_S` seconds."""
         now_s, _ = await self.client.time()
         pipe = self.client.pipeline(transaction=False)
         for bucket in range(now_s // 10 - RATE_WINDOW_S // 10 + 1, now_s // 10 + 1):
-            pipe.hmget(f"kc:rate:{bucket}", ["chars", "audio_s"])
-        rows = [row for row in await pipe.execute() if row[0] is not None]
-        if not rows:
+            pipe.hmget(f"kc:rate:{bucket}", ["chars", "audio_s", "busy_s"])
+        pipe.smembers("kc:workers")
+        *rows, names = await pipe.execute()
+        chars, audio_s, busy_s = (sum(float(row[i] or 0) for row in rows) for i in range(3))
+        if busy_s <= 0:
             return Throughput(0.0, 0.0)
-        # Only the time since the first busy bucket counts, so that a fresh start is not diluted.
-        return Throughput(
-            sum(float(row[0]) for row in rows) / (10 * len(rows)),
-            sum(float(row[1]) for row in rows) / (10 * len(rows)),
-        )
+        workers = max(1, sum(name.startswith("synth.") for name in names))
+        return Throughput(workers * chars / busy_s, workers * audio_s / busy_s)
 
     async def workers(self) -> list[dict[str, Any]]:
         """Return the workers heard of in the last seconds."""

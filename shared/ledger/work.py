@@ -293,6 +293,11 @@ class WorkLedger:
             text(name): text(value) for name, value in self.client.hgetall(f"kc:job:{uid}").items()
         }
 
+    def warnings(self, uid: str) -> list[dict[str, Any]]:
+        """Return the job's warnings, the first hundred."""
+        rows = self.client.lrange(f"kc:job:{uid}:warnings", 0, -1)
+        return [json.loads(text(row)) for row in rows]
+
     def freeze_body(self, claim: DeliveryClaim, body: bytes) -> bytes:
         """Return the bytes that every attempt sends: those of the first to get here."""
         return bytes(self._run("freeze_body", claim.id, body))

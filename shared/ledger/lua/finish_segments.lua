@@ -48,5 +48,6 @@ redis.call('HINCRBY', 'kc:batch_sizes', #batch.segments, 1)
 local bucket = 'kc:rate:' .. math.floor(now / 10000)
 redis.call('HINCRBYFLOAT', bucket, 'chars', chars)
 redis.call('HINCRBYFLOAT', bucket, 'audio_s', audio_s)
+redis.call('HINCRBYFLOAT', bucket, 'busy_s', batch.synthesis_s)
 redis.call('EXPIRE', bucket, 120)
 return { verdicts, assemble }

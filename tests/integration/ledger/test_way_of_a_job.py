@@ -131,6 +131,20 @@ def test_rendering_begins_before_planning_ends_but_assembly_waits_for_it(
     assert ledger.add(planner, rest, ["h1"]).assemble
 
 
+def test_throughput_is_what_workers_do_while_they_work(ledger: LedgerDriver) -> None:
+    ledger.leases.announce("synth.0", {})
+    ledger.leases.announce("synth.1", {})
+    ledger.leases.announce("plan.0", {})
+    ledger.accept()
+    ledger.plan(["h1", "h2"])
+    worker = ledger.worker()
+    ledger.finish(worker, worker.claim_segments(8)[0])
+    measured = ledger.ask(lambda intake: intake.throughput())
+    # Two seconds of audio, two characters, in half a second; two such workers.
+    assert measured.audio_s_per_s == pytest.approx(8)
+    assert measured.chars_per_s == pytest.approx(8)
+
+
 def test_a_pause_is_done_at_birth_and_counts_its_silence(ledger: LedgerDriver) -> None:
     uid = ledger.accept()
     planner = ledger.worker("p/1")

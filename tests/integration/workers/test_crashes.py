@@ -6,6 +6,7 @@ import pytest
 
 from shared.ledger.states import JobStatus
 from tests.integration.workers.conftest import Cluster
+from tests.integration.workers.test_way import wav_spec
 from worker.context import EXIT_FATAL
 from worker.note import is_running
 
@@ -69,6 +70,15 @@ def test_audio_with_a_hole_in_it_is_never_a_success(
     assert (job.status, job.error_code) == (JobStatus.FAILED, code)
     assert "Segment 1" in (job.error_message or "")
     assert job.outputs == ()
+
+
+def test_a_segment_that_makes_no_sense_fails_by_name_and_no_neighbour(cluster: Cluster) -> None:
+    cluster.start("synth")
+    bad = cluster.submit("This voice is none.", spec=wav_spec(voice="(2)"), ring=False)
+    good = cluster.submit("A good neighbour.")
+    job = cluster.finished(bad)
+    assert (job.status, job.error_code) == (JobStatus.FAILED, "invalid_input")
+    assert cluster.finished(good).status is JobStatus.SUCCEEDED
 
 
 def test_a_worker_told_to_stop_finishes_its_batch(cluster: Cluster) -> None:
