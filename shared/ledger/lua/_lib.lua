@@ -209,6 +209,30 @@ local function fail_job(uid, code, message, now)
   return end_job(uid, 'failed', now, { error_code = code, error_message = message })
 end
 
+-- Begins a stage of a job that was taken off the stage's queue: counts the attempt and answers its
+-- token, or nil when the job wants no more work, its time is over or its attempts are used up.
+local function begin_stage(uid, stage, cap, now)
+  local job = job_key(uid)
+  local f = redis.call('HMGET', job, 'status', 'deadline_ms', stage .. '_attempts')
+  if not f[1] or is_terminal(f[1]) then return nil end
+  if now >= tonumber(f[2]) then
+    end_job(uid, 'expired', now)
+    return nil
+  end
+  if tonumber(f[3] or '0') >= cap then
+    fail_job(uid, 'poison', 'Its stage ' .. stage .. ' ended the worker ' .. cap .. ' times.', now)
+    return nil
+  end
+  if f[1] == 'queued' then
+    move_job(uid, 'processing')
+    redis.call('HSET', job, 'started_ms', now)
+  end
+  local token = next_token()
+  redis.call('HINCRBY', job, stage .. '_attempts', 1)
+  redis.call('HSET', job, stage .. '_token', token)
+  return token
+end
+
 -- Segments ----------------------------------------------------------------------------------------
 
 local function get_segment(uid, index)

@@ -16,23 +16,12 @@ end
 for _ = 1, 100 do
   local uid, long = next_job()
   if not uid then return false end
-  local job = job_key(uid)
-  local f = redis.call('HMGET', job, 'status', 'deadline_ms', 'assemble_attempts')
-  if f[1] and not is_terminal(f[1]) then
-    if now >= tonumber(f[2]) then
-      end_job(uid, 'expired', now)
-    elseif tonumber(f[3] or '0') >= cap then
-      fail_job(uid, 'poison', 'Assembling its audio ended the worker ' .. cap .. ' times.', now)
-    else
-      local token = next_token()
-      redis.call('HINCRBY', job, 'assemble_attempts', 1)
-      redis.call('HSET', job, 'assemble_token', token)
-      local item = 'assemble|' .. uid .. '|' .. token .. '|' .. worker
-      hold(incarnation, lease_ms, item)
-      if long then redis.call('SADD', 'kc:long:' .. worker, uid) end
-      local g = redis.call('HMGET', job, 'spec', 'total', 'id', 'owner')
-      return { uid, token, g[1], g[2], g[3], g[4] }
-    end
+  local token = begin_stage(uid, 'assemble', cap, now)
+  if token then
+    hold(incarnation, lease_ms, 'assemble|' .. uid .. '|' .. token .. '|' .. worker)
+    if long then redis.call('SADD', 'kc:long:' .. worker, uid) end
+    local f = redis.call('HMGET', job_key(uid), 'spec', 'total', 'id', 'owner')
+    return { uid, token, f[1], f[2], f[3], f[4] }
   end
 end
 return false
