@@ -164,8 +164,8 @@ def test_without_an_engine_a_submission_is_told_to_come_back(start: Starter) -> 
 def test_the_wait_advised_is_the_queue_over_the_measured_speed(start: Starter) -> None:
     cluster = start()
     now_s, _ = cluster.redis.time()
-    measured = {"chars": 100, "audio_s": 10, "busy_s": 10}
-    cluster.redis.hset(f"kc:rate:{now_s // 10}", mapping=measured)
+    bucket = f"kc:rate:{now_s // 10}"
+    cluster.redis.hset(bucket, mapping={"chars": 100, "audio_s": 10, "busy_s": 10})
     answer = cluster.http.post("/v1/jobs", json={"input": "a" * 200})
     assert answer.headers["retry-after"] == "20"
 
