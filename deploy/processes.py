@@ -18,10 +18,6 @@ RESTARTS_MOST, RESTART_WINDOW_S = 3, 20.0
 LOG_MOST_BYTES = 50_000_000
 
 
-EX_CONFIG = 78
-"""Exit code of a process that trying again cannot help (sysexits.h)."""
-
-
 class CannotStart(PermanentError):
     """A process of the cluster can't work as it is set up."""
 
@@ -105,7 +101,7 @@ class ProcessGroup:
         for member in self.members:
             if member.process is None or member.process.poll() is None:
                 continue
-            if member.process.returncode == EX_CONFIG:
+            if member.process.returncode == os.EX_CONFIG:
                 raise CannotStart(f"{member.name} can't start: {member.reason()}")
             now = time.monotonic()
             member.ended_at = [t for t in member.ended_at if now - t < RESTART_WINDOW_S] + [now]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.records import JobRecord, OutputFile
 from shared.ledger.states import JobStatus
 
@@ -63,7 +64,7 @@ def _output(record: JobRecord, url: str) -> dict[str, Any] | None:
     if record.status != JobStatus.SUCCEEDED or not record.outputs:
         return None
     main, *others = (_file(output, url) for output in record.outputs)
-    return {**main, "sample_rate_hz": 24_000, "others": others}
+    return {**main, "sample_rate_hz": SAMPLE_RATE_HZ, "others": others}
 
 
 def _file(output: OutputFile, url: str) -> dict[str, Any]:

@@ -61,19 +61,13 @@ class Assembling(Stage):
                 # Else every later job with the same sentence would fail of it too.
                 key = self.reading
                 self.persist(lambda: self.ledger.doubt_audio(key))
-            self._fail(claim, error)
-
-    def _fail(self, claim: AssemblyClaim, error: PermanentError | TransientError) -> None:
-        permanent = isinstance(error, PermanentError)
-        try:
-            rings = self.persist(
+            code, message = error.code, error.message
+            permanent = isinstance(error, PermanentError)
+            self.give_up(
                 lambda: self.ledger.fail_stage(
-                    claim, code=error.code, message=error.message, permanent=permanent
+                    claim, code=code, message=message, permanent=permanent
                 )
             )
-        except LostLease:
-            return
-        self.bell.ring(rings)
 
     def encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
         """Encode every format in one pass over the segments, one of them in memory at a time."""

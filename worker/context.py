@@ -20,8 +20,8 @@ from worker.note import Note
 
 log = structlog.get_logger()
 
-EXIT_FATAL = 78
-"""Exit code of a process that can never work as it is set up (EX_CONFIG of sysexits.h)."""
+EXIT_FATAL = os.EX_CONFIG
+"""Exit code of a process that can never work as it is set up (78, as in sysexits.h)."""
 
 
 def worker_folder(settings: Settings, worker: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from shared.errors import LostLease, PermanentError
+from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.messages import NewSegment, PlanClaim, Rings, SegmentPayload
 from worker.plan.planner import Planner
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
@@ -70,16 +71,10 @@ class Planning(Stage):
             bound.info("lease lost")
         except PermanentError as error:
             bound.warning("job failed", code=error.code)
-            self._fail(claim, error.code, error.message)
-
-    def _fail(self, claim: PlanClaim, code: str, message: str) -> None:
-        try:
-            rings = self.persist(
+            code, message = error.code, error.message
+            self.give_up(
                 lambda: self.ledger.fail_stage(claim, code=code, message=message, permanent=True)
             )
-        except LostLease:
-            return
-        self.bell.ring(rings)
 
     def read_window(self, claim: PlanClaim) -> Window:
         """Read the next `plan_slice_chars` characters of the input."""
@@ -126,7 +121,9 @@ class Planning(Stage):
 
     def _new_segment(self, claim: PlanClaim, planned: PlannedSegment) -> NewSegment:
         if planned.kind is SegmentKind.PAUSE:
-            return NewSegment(planned.start, planned.end, samples=round(planned.pause_s * 24_000))
+            return NewSegment(
+                planned.start, planned.end, samples=round(planned.pause_s * SAMPLE_RATE_HZ)
+            )
         digest = segment_hash(claim, planned.phonemes, planned.text)
         payload = SegmentPayload(
             phonemes=planned.phonemes,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from shared.errors import ClusterError, LostLease, PermanentError
+from shared.errors import ClusterError, PermanentError
+from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.messages import RenderedSegment, Rings, SegmentClaim
 from shared.voices import parse_voice
 from worker.engines.base import Engine, SegmentAudio, SegmentInput
@@ -136,7 +137,7 @@ class Rendering(Stage):
                 segment=item.claim.index,
                 attempt=item.claim.attempt,
                 batch=len(batch.done),
-                audio_s=round(item.samples / 24_000, 3),
+                audio_s=round(item.samples / SAMPLE_RATE_HZ, 3),
                 synthesis_s=round(batch.synthesis_s, 3),
             )
         return rings
@@ -151,15 +152,11 @@ class Rendering(Stage):
             code=error.code,
             error=error.message[:300],
         )
-        try:
-            rings = self.persist(
-                lambda: self.ledger.fail_segment(
-                    claim, code=error.code, message=error.message, permanent=permanent
-                )
+        self.give_up(
+            lambda: self.ledger.fail_segment(
+                claim, code=error.code, message=error.message, permanent=permanent
             )
-        except LostLease:
-            return
-        self.bell.ring(rings)
+        )
 
 
 def minutes_of_speech(claims: Sequence[SegmentClaim]) -> float:

@@ -9,7 +9,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from shared.bell import Bell
-from shared.errors import StorageUnavailable
+from shared.errors import LostLease, StorageUnavailable
+from shared.ledger.messages import Rings
 from shared.ledger.work import WorkLedger
 from shared.settings import Settings
 from shared.storage import Storage
@@ -49,3 +50,11 @@ class Stage:
                 log.warning("waiting to record", action="persist", error=str(error)[:200])
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def give_up(self, step: Callable[[], Rings]) -> None:
+        """Record by `step` that a claim can't be finished, and ring; a lost lease is no matter."""
+        try:
+            rings = self.persist(step)
+        except LostLease:
+            return
+        self.bell.ring(rings)
