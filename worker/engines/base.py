@@ -63,6 +63,14 @@ class Engine(Protocol):
         """Segments beyond which a larger batch gains nothing and only makes others wait."""
         ...
 
+    @property
+    def batch_phonemes(self) -> int:
+        """Phonemes one batch should hold, padding counted: members times the longest of them.
+
+        A wish: a single segment may be longer.
+        """
+        ...
+
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Render a batch; item i of the answer is item i of `segments`.
 

@@ -16,7 +16,7 @@ from shared.formats import SAMPLE_RATE_HZ
 from shared.languages import Language
 from shared.manifest import EngineManifest, EngineName
 from shared.voices import VoiceMix
-from worker.engines.base import SegmentAudio, SegmentInput
+from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
 from worker.engines.espeak_library import Speech, library_version, speak
 from worker.engines.facts import voice_names
 
@@ -93,6 +93,11 @@ class EspeakEngine:
     def batch_most(self) -> int:
         """Many: it is fast, and a larger batch saves trips to the ledger."""
         return 64
+
+    @property
+    def batch_phonemes(self) -> int:
+        """As many as `batch_most` of the longest have: nothing is padded."""
+        return 64 * MAX_PHONEMES
 
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Speak each segment's text; a text without anything to say gives next to no audio.

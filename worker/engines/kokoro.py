@@ -81,6 +81,11 @@ class KokoroEngine:
         """One: they are rendered one after another, so more would only wait."""
         return 1
 
+    @property
+    def batch_phonemes(self) -> int:
+        """One segment of the longest."""
+        return MAX_PHONEMES
+
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Render a batch; item i of the answer is item i of `segments`.
 

@@ -17,7 +17,7 @@ import numpy as np
 from shared.errors import EngineFailed, InvalidSettings
 from shared.formats import SAMPLE_RATE_HZ
 from shared.manifest import EngineManifest, EngineName
-from worker.engines.base import SegmentAudio, SegmentInput
+from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
 from worker.engines.facts import voice_names
 
 PHONEME_S = 0.07
@@ -105,6 +105,11 @@ class ScriptedEngine:
     def batch_most(self) -> int:
         """Many, so that settings alone decide."""
         return 64
+
+    @property
+    def batch_phonemes(self) -> int:
+        """As many as `batch_most` of the longest have."""
+        return 64 * MAX_PHONEMES
 
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Return a tone for each segment, after the script's pauses and the texts' faults.
