@@ -4,18 +4,11 @@ In: a character count. Out: a table of each process's peak resident memory, Redi
 Runs the whole local cluster with the scripted engine: what is measured is everything but the model.
 """
 
-import argparse
-import json
-import platform
-import tempfile
 import time
 from pathlib import Path
 
-import redis
-
-from deploy.local import LocalCluster
-from shared.manifest import EngineName
-from shared.settings import Settings
+from benchmarks.report import Report, Table, options
+from benchmarks.rig import cluster, resident_mib, settings_for, workplace
 
 SENTENCES = (
     "The harbour lay quiet under a thin layer of morning fog, number {n}.",
@@ -27,11 +20,16 @@ PARAGRAPH_SENTENCES = 6
 GIVE_UP_AFTER_S = 1800
 
 
-def make_text(chars: int) -> str:
-    """Return prose of exactly so many characters in which no paragraph repeats."""
+def make_text(chars: int, *, first: int = 0) -> str:
+    """Return prose of exactly so many characters in which no paragraph repeats.
+
+    Args:
+        chars: how many.
+        first: number of the first paragraph; texts of far numbers have none in common.
+    """
     parts: list[str] = []
     size = 0
-    for n in range(chars):
+    for n in range(first, first + chars):
         text = " ".join(SENTENCES[(n + i) % len(SENTENCES)] for i in range(PARAGRAPH_SENTENCES))
         parts.append(text.format(n=n))
         size += len(parts[-1]) + 2
@@ -40,80 +38,66 @@ def make_text(chars: int) -> str:
     return "\n\n".join(parts)[:chars]
 
 
-def resident_mib(pid: int) -> float:
-    """Return the process's resident memory now."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def measure(chars: int, folder: Path, port: int) -> dict[str, float]:
+def measure(chars: int, folder: Path) -> dict[str, float]:
     """Run one job of `chars` characters; return peaks in MiB and times in seconds."""
-    settings = Settings(
-        data_dir=folder,
-        port=port,
-        redis_port=port + 1,
-        engine=EngineName.SCRIPTED,
-        model="scripted",
-    )
-    cluster = LocalCluster(settings)
     peaks: dict[str, float] = {}
 
     def note(name: str, value: float) -> None:
         peaks[name] = max(peaks.get(name, 0.0), value)
 
-    try:
-        cluster.start()
-        ledger = redis.Redis.from_url(f"redis://127.0.0.1:{settings.redis_port}/0")
+    with cluster(settings_for(folder)) as running:
         # A paid-for minute of speech is not needed here: fast speech, a fast lossless format.
         body = {"input": make_text(chars), "speed": 4.0, "response_format": "flac"}
         began = time.monotonic()
-        job = cluster.request("POST", "/v1/jobs", json=body).json()
+        job = running.submit(body)
         accepted_s = time.monotonic() - began
         while job["status"] in {"queued", "processing"}:
             if time.monotonic() - began > GIVE_UP_AFTER_S:
                 raise TimeoutError(f"{job['id']} has not ended")
             time.sleep(0.5)
-            job = cluster.request("GET", f"/v1/jobs/{job['id']}").json()
-            for worker in cluster.request("GET", "/v1/workers").json()["data"]:
+            job = running.job(job["id"])
+            for worker in running.local.request("GET", "/v1/workers").json()["data"]:
                 note(f"{worker['role']} child MiB", worker["resident_bytes"] / 2**20)
-            for member in cluster.group.members:
-                if member.name == "gateway" and member.process is not None:
-                    note("gateway MiB", resident_mib(member.process.pid))
-            note("redis used MiB", float(ledger.info("memory")["used_memory"]) / 2**20)
+            note("gateway MiB", resident_mib(running.pids("gateway")[0]))
+            note("redis used MiB", float(running.ledger.info("memory")["used_memory"]) / 2**20)
         if job["status"] != "succeeded":
             raise RuntimeError(f"{job['id']} {job['status']}: {job['error']}")
         peaks["accepted after s"] = accepted_s
         peaks["in all s"] = time.monotonic() - began
         peaks["segments"] = job["progress"]["segments_total"]
         peaks["audio s"] = job["output"]["audio_s"]
-        note("redis used after MiB", float(ledger.info("memory")["used_memory"]) / 2**20)
-        ledger.close()
-    finally:
-        cluster.stop()
+        note("redis used after MiB", float(running.ledger.info("memory")["used_memory"]) / 2**20)
     return peaks
 
 
 def main() -> None:
     """Measure a short text and a long one, side by side."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--chars", type=int, default=2_000_000)
     parser.add_argument("--against", type=int, default=20_000, help="the short text beside it")
-    parser.add_argument("--port", type=int, default=8980)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
+    chosen = parser.parse_args()
+    long_chars = 100_000 if chosen.quick else chosen.chars
     columns = {}
-    for chars in (options.against, options.chars):
-        with tempfile.TemporaryDirectory(prefix="kc-bench-") as folder:
-            columns[chars] = measure(chars, Path(folder), options.port)
-    print(f"\n{platform.machine()}, Python {platform.python_version()}, scripted engine")
-    print(f"{'characters':24}" + "".join(f"{chars:>14,}" for chars in columns))
-    for name in next(iter(columns.values())):
-        cells = "".join(f"{column.get(name, 0):>14,.1f}" for column in columns.values())
-        print(f"{name:24}{cells}")
-    if options.json:
-        options.json.write_text(json.dumps(columns, indent=2))
+    for chars in (chosen.against, long_chars):
+        with workplace() as folder:
+            columns[chars] = measure(chars, folder)
+    report = Report(
+        "long_text",
+        "peak memory of every process while one long text is spoken",
+        corpus="four sentences with numbers in them, no paragraph twice",
+        precision="no model: scripted engine, FLAC at speed 4",
+        quick=chosen.quick,
+        figures={f"{chars}_chars": column for chars, column in columns.items()},
+    )
+    names = list(columns[long_chars])
+    report.tables.append(
+        Table(
+            "Peaks",
+            ["", *(f"{chars:,} characters" for chars in columns)],
+            [[name, *(column.get(name) for column in columns.values())] for name in names],
+        )
+    )
+    report.publish(chosen.json)
 
 
 if __name__ == "__main__":
