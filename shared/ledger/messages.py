@@ -97,13 +97,20 @@ class NewSegment:
 
 @dataclass(frozen=True)
 class SegmentClaim:
-    """One member of a batch."""
+    """One member of a batch.
+
+    Attributes:
+        attempt: 1 for the first.
+        solo: a worker ended or failed while it had this one: it is a batch of its own, and no
+            other should be under way beside it, so that a second end has one cause only.
+    """
 
     uid: str
     index: int
     token: int
     payload: SegmentPayload
     attempt: int
+    solo: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,15 @@ from shared.manifest import EngineManifest, EngineStamp
 ALIKE_RATIO = 1.5
 """Longest over shortest phoneme count in one batch: padding costs as much as speech."""
 
+PEEK, LOOK_MOST = 128, 256
+"""Oldest waiting segments that are looked at for alike ones, in one job and in all.
+
+`benchmarks/claim.py` has what other figures cost and give.
+"""
+
+ANY_SIZE = 10**9
+"""No bound on a batch's phonemes."""
+
 
 @contextmanager
 def _ledger_errors() -> Iterator[None]:
@@ -45,7 +54,7 @@ def _ledger_errors() -> Iterator[None]:
 class WorkLedger:
     """Claims and finishes work for one incarnation of a worker's process.
 
-    Every method is one atomic script. Those that finish something raise `LostLease` when the item
+    Every method is one atomic script, and may be called from any thread. Those that finish something raise `LostLease` when the item
     was given to somebody else, and redis-py's `RedisError` when Redis is away.
 
     Args:
@@ -123,15 +132,32 @@ class WorkLedger:
 
     # Synth
 
-    def claim_segments(self, most: int) -> tuple[list[SegmentClaim], Rings]:
-        """Return a batch of at most `most` segments alike in length, and who else has work."""
+    def claim_segments(
+        self, most: int, *, phonemes: int = ANY_SIZE, ahead: bool = False
+    ) -> tuple[list[SegmentClaim], Rings]:
+        """Return a batch of segments alike in length, and who else has work.
+
+        The first is whose turn it is, at once and whatever its length; the others are those most
+        alike to it.
+
+        Args:
+            most: segments in the batch.
+            phonemes: in the batch, padding counted: members times the longest. One segment alone
+                may have more.
+            ahead: claim while another batch is rendered. No attempt counts, whatever becomes of
+                this process, until `begin_segments`.
+        """
         batch, waiting, assemble, deliver = self._run(
             "claim_segments",
             self.incarnation,
             self._lease_ms,
             self._attempts_max,
             most,
+            phonemes,
             ALIKE_RATIO,
+            PEEK,
+            LOOK_MOST,
+            int(ahead),
         )
         claims = [
             SegmentClaim(
@@ -140,10 +166,24 @@ class WorkLedger:
                 token,
                 SegmentPayload.from_json(payload.decode()),
                 attempt,
+                bool(solo),
             )
-            for uid, index, token, payload, attempt in batch
+            for uid, index, token, payload, attempt, solo in batch
         ]
         return claims, Rings(synth=bool(waiting), assemble=bool(assemble), deliver=bool(deliver))
+
+    def begin_segments(self, claims: Sequence[SegmentClaim]) -> list[SegmentClaim]:
+        """Count the attempts of a batch claimed ahead; return what of it is still to be rendered.
+
+        What is missing was given to somebody else, or its job has ended.
+        """
+        ours = self._run("begin_segments", self.incarnation, *_tokens(claims))
+        return [claim for claim, mine in zip(claims, ours, strict=True) if mine]
+
+    def return_segments(self, claims: Sequence[SegmentClaim]) -> Rings:
+        """Give back a batch claimed ahead, as if it had never been claimed."""
+        synth = self._run("return_segments", self.incarnation, *_tokens(claims))
+        return Rings(synth=bool(synth))
 
     def finish_segments(
         self,
@@ -335,6 +375,10 @@ class WorkLedger:
     def register_engine(self, engine: EngineManifest) -> None:
         """Tell planners and gateways what this cluster speaks with."""
         self.client.set("kc:engine", engine.to_json())
+
+
+def _tokens(claims: Sequence[SegmentClaim]) -> list[str | int]:
+    return [part for claim in claims for part in (claim.uid, claim.index, claim.token)]
 
 
 def _texts(row: Sequence[bytes | int]) -> list[str]:

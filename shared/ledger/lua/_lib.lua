@@ -45,11 +45,11 @@ end
 
 -- Leases ------------------------------------------------------------------------------------
 
--- Never one that was given before, even if Redis comes back without its last second: never below
--- the clock.
-local function next_token()
+-- The first of so many in a row (default 1). Never one that was given before, even if Redis comes
+-- back without its last second: never below the clock.
+local function next_token(many)
   local token = math.max(tonumber(redis.call('GET', 'kc:token') or '0') + 1, now_ms())
-  redis.call('SET', 'kc:token', token)
+  redis.call('SET', 'kc:token', token + (many or 1) - 1)
   return token
 end
 
@@ -275,4 +275,28 @@ local function stored_audio(hash, now)
   if not f[1] then return nil end
   redis.call('ZADD', 'kc:audio_used', now, hash)
   return f[1], tonumber(f[2])
+end
+
+-- Gives a leased segment back; the caller takes it off what is held. What ended its worker ('died',
+-- not 'stopped') is tried again alone; what was only claimed ahead had no part in it. Answers
+-- whether it waits now.
+local function release_segment(uid, index, token, how, now)
+  local segment = get_segment(uid, index)
+  if not segment or segment.status ~= 'leased' or tostring(segment.token) ~= token then return false end
+  local begun = not segment.ahead
+  -- Its audio may be stored and unrecorded; looked at when any late finisher is long gone.
+  if begun then redis.call('ZADD', 'kc:orphans', now, segment.hash .. ':' .. token) end
+  if is_terminal(redis.call('HGET', job_key(uid), 'status')) then return false end
+  check_move(SEGMENT_MOVES, segment.status, 'waiting')
+  segment.status, segment.token, segment.ahead = 'waiting', nil, nil
+  if begun and how == 'stopped' then
+    segment.attempts = segment.attempts - 1
+  elseif begun then
+    segment.solo = true
+    count('segment_releases')
+  end
+  set_segment(uid, index, segment)
+  add_ready(uid, index, segment.length)
+  offer_job(uid)
+  return true
 end

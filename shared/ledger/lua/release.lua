@@ -1,32 +1,11 @@
 -- Takes back all that an incarnation held. ARGV: incarnation, 'died' or 'stopped'. What was stopped
--- on purpose gives its attempts back; what died keeps them. A live lease is left alone unless the
+-- on purpose gives its attempts back; what died keeps them, but for segments only claimed ahead. A live lease is left alone unless the
 -- caller owns it ('stopped', or 'died' as reported by the parent: ARGV[3] = '1').
 -- Answers {ring plan, ring synth, ring assemble, ring deliver}.
 local incarnation, how, certain = ARGV[1], ARGV[2], ARGV[3] == '1'
 local rings = { 0, 0, 0, 0 }
 if not certain and redis.call('EXISTS', 'kc:alive:' .. incarnation) == 1 then return rings end
 local now = now_ms()
-
-local function release_segment(uid, index, token)
-  local segment = get_segment(uid, index)
-  local status = redis.call('HGET', job_key(uid), 'status')
-  if not segment or segment.status ~= 'leased' or tostring(segment.token) ~= token then return end
-  -- Its audio may be stored and unrecorded; looked at when any late finisher is long gone.
-  redis.call('ZADD', 'kc:orphans', now, segment.hash .. ':' .. token)
-  if is_terminal(status) then return end
-  check_move(SEGMENT_MOVES, segment.status, 'waiting')
-  segment.status, segment.token = 'waiting', nil
-  if how == 'stopped' then
-    segment.attempts = segment.attempts - 1
-  else
-    segment.solo = true
-    count('segment_releases')
-  end
-  set_segment(uid, index, segment)
-  add_ready(uid, index, segment.length)
-  offer_job(uid)
-  rings[2] = 1
-end
 
 local function release_stage(uid, stage, token)
   local f = redis.call('HMGET', job_key(uid), 'status', stage .. '_token')
@@ -56,7 +35,7 @@ for _, item in ipairs(redis.call('SMEMBERS', 'kc:held:' .. incarnation)) do
   local p = {}
   for part in string.gmatch(item, '[^|]+') do p[#p + 1] = part end
   if p[1] == 'segment' then
-    release_segment(p[2], tonumber(p[3]), p[4])
+    if release_segment(p[2], tonumber(p[3]), p[4], how, now) then rings[2] = 1 end
   elseif p[1] == 'delivery' then
     release_delivery(p[2], p[3])
   else

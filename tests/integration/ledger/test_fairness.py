@@ -63,7 +63,46 @@ def test_a_batch_holds_segments_of_alike_length(ledger: LedgerDriver) -> None:
     first, _ = worker.claim_segments(8)
     second, _ = worker.claim_segments(8)
     assert [len(claim.payload.phonemes) for claim in first] == [10, 12, 14, 15]
-    assert [len(claim.payload.phonemes) for claim in second] == [400, 390, 410, 380]
+    assert [len(claim.payload.phonemes) for claim in second] == [400, 410, 390, 380]
+
+
+def test_a_batch_is_led_by_the_oldest_and_filled_with_those_most_like_it(
+    ledger: LedgerDriver,
+) -> None:
+    ledger.accept()
+    ledger.plan([f"h{i}" for i in range(6)], lengths=[100, 140, 75, 99, 300, 102])
+    worker = ledger.worker()
+    batches = [worker.claim_segments(3)[0] for _ in range(4)]
+    lengths = [[len(claim.payload.phonemes) for claim in batch] for batch in batches]
+    assert lengths == [[100, 99, 102], [140], [75], [300]]
+
+
+def test_a_segment_of_unusual_length_is_not_passed_for_ever(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan([f"h{i}" for i in range(200)], lengths=[50] * 5 + [500] + [50] * 194)
+    turns = [claims for claims in (ledger.worker().claim_segments(4)[0] for _ in range(3))]
+    assert 500 in [len(claim.payload.phonemes) for turn in turns for claim in turn]
+
+
+def test_a_batch_keeps_to_its_phonemes_with_padding_counted(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan([f"h{i}" for i in range(7)], lengths=[100, 110, 105, 100, 90, 100, 500])
+    worker = ledger.worker()
+    sizes = []
+    for _ in range(4):
+        claims, _ = worker.claim_segments(8, phonemes=310)
+        sizes.append([len(claim.payload.phonemes) for claim in claims])
+        assert len(claims) == 1 or len(claims) * max(sizes[-1]) <= 310
+    assert sizes[0] == [100, 100, 100]
+    assert [500] in sizes, "a single one may be longer"
+
+
+def test_one_short_segment_is_claimed_at_once(ledger: LedgerDriver) -> None:
+    ledger.accept()
+    ledger.plan(["h"], lengths=[3])
+    claims, rings = ledger.worker().claim_segments(64, phonemes=32_640)
+    assert len(claims) == 1
+    assert not rings.synth
 
 
 def test_a_batch_is_filled_across_jobs(ledger: LedgerDriver) -> None:
