@@ -21,7 +21,7 @@ from shared.bell import Bell, Stage
 from shared.ledger.leases import Leases
 from shared.settings import Settings
 from worker.context import worker_folder
-from worker.note import ChildState, read_notes
+from worker.note import ChildState, leaving_mark, read_notes
 
 log = structlog.get_logger()
 
@@ -71,8 +71,10 @@ class Keeper(threading.Thread):
         return self._folder.with_name(f"{self._worker}.alive")
 
     def leave(self) -> None:
-        """Know from now on that children end because the worker was told to stop."""
+        """Know from now on that children end because the worker was told to stop; tell them."""
         self._leaving = True
+        with contextlib.suppress(OSError):
+            leaving_mark(self._folder).touch()
 
     def run(self) -> None:
         """Look after the children until told to stop."""

@@ -7,6 +7,7 @@ the child is doing.
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +28,8 @@ class ChildState:
         incarnation: the name it holds leases under.
         pid: its process.
         phase: `loading`, `idle`, or what it is doing.
-        deadline: `time.monotonic()` by which the phase must be over, the same clock in all
-            processes of a machine; None while idle.
+        deadline: `time.monotonic()` by which the first of all it is doing must be over, the same
+            clock in all processes of a machine; None while idle.
         fatal: why it can never work, if so.
         facts: for the list of workers: device, model, batch, device memory.
         born: when its process started, in ticks since the machine did; tells it from a later one
@@ -69,6 +70,14 @@ class Note:
         self._facts: dict[str, Any] = {}
         self._born = _born(os.getpid())
         self._written = False
+        self._front: tuple[str, float | None] = ("loading", None)
+        self._beside: dict[object, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the worker was told to stop, so that nothing new should be begun."""
+        return leaving_mark(self._path.parent).exists()
 
     @property
     def scratch(self) -> Path:
@@ -83,10 +92,26 @@ class Note:
         Raises:
             OSError: not even the first note could be written; a later one may be missed.
         """
-        self._facts |= facts
-        deadline = None if within_s is None else time.monotonic() + within_s
+        with self._lock:
+            self._facts |= facts
+            self._front = (phase, None if within_s is None else time.monotonic() + within_s)
+            self._put(fatal)
+
+    def _put(self, fatal: str | None = None) -> None:
+        phase, deadline = self._front
+        deadlines = [at for _, at in self._beside.values()]
+        if deadline is not None:
+            deadlines.append(deadline)
+        if phase == "idle" and self._beside:
+            phase = next(iter(self._beside.values()))[0]
         state = ChildState(
-            self._incarnation, os.getpid(), phase, deadline, fatal, dict(self._facts), self._born
+            self._incarnation,
+            os.getpid(),
+            phase,
+            min(deadlines, default=None),
+            fatal,
+            dict(self._facts),
+            self._born,
         )
         staged = self._path.with_suffix(".tmp")
         try:
@@ -108,6 +133,28 @@ class Note:
             yield
         finally:
             self.write("idle")
+
+    @contextmanager
+    def beside(self, phase: str, *, within_s: float) -> Iterator[None]:
+        """Do something in another thread, with a deadline of its own, for the length of a block.
+
+        It is shown as the phase while the process is otherwise idle.
+        """
+        key = object()
+        with self._lock:
+            self._beside[key] = (phase, time.monotonic() + within_s)
+            self._put()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._beside[key]
+                self._put()
+
+
+def leaving_mark(folder: Path) -> Path:
+    """Return the file whose presence tells a worker's children that it was told to stop."""
+    return folder / "leaving"
 
 
 def read_notes(folder: Path) -> list[tuple[Path, ChildState]]:

@@ -21,6 +21,7 @@ from shared.settings import Settings
 from worker import tasks
 from worker.context import EXIT_FATAL
 from worker.keeper import Keeper
+from worker.pipeline import SHIFT_S
 
 log = structlog.get_logger()
 
@@ -112,7 +113,8 @@ def _time_limit_s(stage: Stage, settings: Settings) -> float:
     """Return the last resort: the keeper ends a stuck child by its own, tighter deadlines."""
     most = {
         Stage.PLAN: settings.plan_timeout_s * tasks.SHIFT,
-        Stage.SYNTH: settings.render_budget_s,
+        # The last batch begun in a shift, and one that was claimed ahead of it; and then storing.
+        Stage.SYNTH: SHIFT_S + 2 * settings.render_budget_s,
         Stage.ASSEMBLE: settings.assemble_timeout_s * tasks.SHIFT,
         Stage.DELIVER: settings.webhook_timeout_s,
     }[stage]

@@ -88,7 +88,7 @@ def plan() -> None:
 
 @shared_task(name=StageName.SYNTH.task)
 def synth() -> None:
-    """Render one batch."""
+    """Render what waits, for the length of a shift (`worker.rendering`)."""
     _work(way.synth, 1)
 
 

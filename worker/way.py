@@ -12,10 +12,13 @@ the stage's own object (`worker.planning`, `rendering`, `assembling`, `deliverin
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.ledger.messages import SegmentClaim
     from worker.assembling import Assembling
     from worker.delivering import Delivering
     from worker.planning import Planning
-    from worker.rendering import Rendering
+    from worker.rendering import Batch, Rendering
 
 
 def plan(stage: "Planning") -> bool:
@@ -32,17 +35,28 @@ def plan(stage: "Planning") -> bool:
 
 
 def synth(stage: "Rendering") -> bool:
-    """Segments → audio, in one batch. Returns whether there was work."""
-    claims, rings = stage.ledger.claim_segments(stage.batch_most)
-    stage.bell.ring(rings)  # another worker may start on the rest while this one renders
-    if not claims:
-        return False
-    with stage.busy(claims):
-        rendered = stage.render(claims)
-        stored = stage.store(rendered)
-        rings = stage.record(stored)
-        stage.bell.ring(rings)
-    return True
+    """Segments → audio, a shift of batches. Returns whether there was work.
+
+    While one batch is rendered, the last is stored and recorded and the next is claimed
+    (`worker.pipeline`): only `render` is done with nothing but the device in mind.
+    """
+
+    def claim() -> "Sequence[SegmentClaim]":
+        claims, rings = stage.claim()
+        stage.bell.ring(rings)  # another worker may start on the rest while this one renders
+        return claims
+
+    def keep(rendered: "Batch") -> None:
+        with stage.keeping():
+            good = stage.check(rendered)
+            stored = stage.store(good)
+            rings = stage.record(stored)
+            stage.bell.ring(rings)
+
+    with stage.shift(claim, keep) as shift:
+        for claims in shift:
+            shift.keep(stage.render(claims))
+    return shift.batches > 0
 
 
 def assemble(stage: "Assembling") -> bool:

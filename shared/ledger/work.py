@@ -54,8 +54,9 @@ def _ledger_errors() -> Iterator[None]:
 class WorkLedger:
     """Claims and finishes work for one incarnation of a worker's process.
 
-    Every method is one atomic script, and may be called from any thread. Those that finish something raise `LostLease` when the item
-    was given to somebody else, and redis-py's `RedisError` when Redis is away.
+    Every method is one atomic script, and may be called from any thread. Those that finish
+    something raise `LostLease` when the item was given to somebody else, and redis-py's
+    `RedisError` when Redis is away.
 
     Args:
         client: `decode_responses=False`; the ledger decodes.
