@@ -113,7 +113,8 @@ async def put_job(
 
 
 async def _create(request: Request, services: Services, caller: Caller, naming: Naming) -> Response:
-    record = await submit(services, caller, await read_job_request(request), naming)
+    accepted = await submit(services, caller, await read_job_request(request), naming)
+    record, position = accepted.record, accepted.queue_position
     request.scope["kc.job_id"] = record.uid
     headers = {}
     wait_s = preferred_wait_s(request)
@@ -121,12 +122,14 @@ async def _create(request: Request, services: Services, caller: Caller, naming: 
         headers["Preference-Applied"] = f"wait={wait_s}"
         await wait_until_ended(services, request, record.uid, timeout_s=wait_s)
         record = await find_job(services, caller, record.uid)
+        position = await services.intake.queue_position(record.uid)
     base_url = services.base_url(request)
     headers["Location"] = f"{base_url}/v1/jobs/{record.id}"
     ended = record.status in TERMINAL
     if not ended:
         headers["Retry-After"] = str(await services.pace.retry_after_s())
-    view = await whole_job(services.intake, record, base_url)
+    warnings = await services.intake.warnings(record.uid) if record.warnings_total else []
+    view = job_view(record, warnings=warnings, queue_position=position, base_url=base_url)
     return JSONResponse(view, 200 if ended else 202, headers)
 
 

@@ -12,7 +12,10 @@ from shared.ledger.states import TERMINAL
 
 MAX_WAIT_S = 60
 MAX_KEY_CHARS = 255
-FIRST_POLL_S = 0.02
+POLL_SHARE = 0.1
+"""A job's status is looked up again after this share of the time waited so far, so that nobody
+waits a tenth longer than the job took, and a long wait costs few look-ups."""
+SHORTEST_POLL_S = 0.002
 LONGEST_POLL_S = 0.25
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -48,13 +51,13 @@ async def wait_until_ended(
     services: Services, request: Request, uid: str, *, timeout_s: float
 ) -> None:
     """Return once the job has ended, or the client is gone, or the time is over."""
-    deadline = time.monotonic() + timeout_s
-    pause_s = FIRST_POLL_S
+    began = time.monotonic()
+    deadline = began + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:
         status = await services.intake.status(uid)
         if status is None or status in TERMINAL or services.draining.is_set():
             return
         if await request.is_disconnected():
             return
-        await asyncio.sleep(min(pause_s, left_s))
-        pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
+        pause_s = POLL_SHARE * (time.monotonic() - began)
+        await asyncio.sleep(min(max(pause_s, SHORTEST_POLL_S), LONGEST_POLL_S, left_s))

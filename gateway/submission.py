@@ -8,7 +8,6 @@ import structlog
 from gateway.callers import Caller
 from gateway.errors import (
     IdempotencyConflict,
-    JobNotFound,
     KeyFull,
     NoEngine,
     RateLimited,
@@ -21,6 +20,7 @@ from gateway.offload import offload
 from gateway.requests import JobRequest, WebhookRequest
 from gateway.services import Services
 from shared.addresses import check_url
+from shared.bell import MOST_WAITING
 from shared.languages import language_of_voice, parse_language
 from shared.ledger.intake import Submission, Verdict
 from shared.ledger.messages import Rings
@@ -46,9 +46,21 @@ class Naming:
     client_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """The job that a submission made or repeats.
+
+    Attributes:
+        queue_position: how many jobs are planned before it; None once planning has begun.
+    """
+
+    record: JobRecord
+    queue_position: int | None
+
+
 async def submit(
     services: Services, caller: Caller, request: JobRequest, naming: Naming
-) -> JobRecord:
+) -> Accepted:
     """Accept a job, or find the one that this submission repeats.
 
     Raises:
@@ -97,11 +109,12 @@ async def submit(
     submission = await services.intake.create(job, caller.limits)
     if submission.verdict is Verdict.CREATED:
         log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
-        await services.ring(Rings(plan=True))
-    return await _record(services, caller, submission)
+        if submission.wakeups < MOST_WAITING:
+            await services.ring(Rings(plan=True))
+    return await _accepted(services, submission)
 
 
-async def _record(services: Services, caller: Caller, submission: Submission) -> JobRecord:
+async def _accepted(services: Services, submission: Submission) -> Accepted:
     """Return the job, or raise what the ledger's verdict means to a client."""
     match submission.verdict:
         case Verdict.CONFLICT:
@@ -112,10 +125,9 @@ async def _record(services: Services, caller: Caller, submission: Submission) ->
             raise KeyFull(retry_after_s=await services.pace.retry_after_s())
         case Verdict.FULL:
             raise SystemFull(retry_after_s=await services.pace.retry_after_s())
-    record = await services.intake.get(caller.owner, submission.uid or "")
-    if record is None:  # deleted in between, by somebody with the same key
-        raise JobNotFound()
-    return record
+    if submission.record is None:
+        raise RuntimeError(f"the ledger {submission.verdict} a job and did not show it")
+    return Accepted(submission.record, submission.queue_position)
 
 
 def _model(name: str | None, engine: EngineManifest) -> str:

@@ -63,11 +63,17 @@ class Submission:
     Attributes:
         uid: of the job that now exists or existed before; None when it was refused.
         retry_after_s: for `RATE_LIMITED`.
+        record: the job, for `CREATED` and `EXISTING`.
+        queue_position: how many jobs are planned before it; None once planning has begun.
+        wakeups: how many wait for the plan stage already.
     """
 
     verdict: Verdict
     uid: str | None
     retry_after_s: int = 0
+    record: JobRecord | None = None
+    queue_position: int | None = None
+    wakeups: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class Intake:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.client = client
         self._scripts: dict[str, Any] = {}
+        self._engine: tuple[str, EngineManifest] | None = None
 
     async def _run(self, name: str, *args: str | bytes | int) -> Any:
         found = self._scripts.get(name)
@@ -111,16 +118,30 @@ class Intake:
     async def engine(self) -> EngineManifest | None:
         """Return what the synth workers speak with; None until one has said so."""
         text = await self.client.get("kc:engine")
-        return None if text is None else EngineManifest.from_json(str(text))
+        if text is None:
+            return None
+        if self._engine is None or self._engine[0] != text:
+            self._engine = (str(text), EngineManifest.from_json(str(text)))
+        return self._engine[1]
 
     async def create(self, job: NewJob, limits: Limits) -> Submission:
         """Record a job, its place in the queue and its idempotency record, or say why not."""
-        verdict, value = await self._run(
+        word, value, *job_now = await self._run(
             "create", job.to_json(), job.input, json.dumps(vars(limits))
         )
-        if verdict in {Verdict.CREATED, Verdict.EXISTING, Verdict.CONFLICT}:
-            return Submission(Verdict(verdict), value)
-        return Submission(Verdict(verdict), None, int(value))
+        verdict = Verdict(word)
+        if verdict is Verdict.CONFLICT:
+            return Submission(verdict, value)
+        if not job_now:
+            return Submission(verdict, None, int(value))
+        row, place, wakeups = job_now
+        return Submission(
+            verdict,
+            value,
+            record=JobRecord.from_hash(json.loads(row)),
+            queue_position=None if place < 0 else place,
+            wakeups=wakeups,
+        )
 
     async def resolve(self, owner: str, job_id: str) -> str | None:
         """Return the uid of the owner's job called `job_id` (a uid or a client's own id)."""

@@ -1,17 +1,29 @@
 -- A job, its place in the queue and its idempotency record, or the reason why not.
--- ARGV: job as JSON, input, limits as JSON. Answers {verdict, uid or seconds}.
+-- ARGV: job as JSON, input, limits as JSON. Answers {verdict, uid or seconds}, and where there is a
+-- job of the caller's: its fields as JSON, its place in the plan queue or -1, the wake-ups in it.
 local job = cjson.decode(ARGV[1])
 local input = ARGV[2]
 local limits = cjson.decode(ARGV[3])
 local now = now_ms()
 local uid, owner = job.uid, job.owner
+
+-- All that is said of the job to its client, in the one answer: each further question would cost
+-- the gateway as much as this.
+local function answer(verdict, found)
+  local row, fields = redis.call('HGETALL', job_key(found)), {}
+  for i = 1, #row, 2 do fields[row[i]] = row[i + 1] end
+  return { verdict, found, cjson.encode(fields),
+    redis.call('ZRANK', 'kc:queue:plan', found) or -1, redis.call('LLEN', 'kc.plan') }
+end
+
 -- Said twice, because the first answer was lost on its way: created is created.
-if redis.call('EXISTS', job_key(uid)) == 1 then return { 'created', uid } end
+if redis.call('EXISTS', job_key(uid)) == 1 then return answer('created', uid) end
 
 local function remembered(key)
   local f = redis.call('HMGET', key, 'uid', 'payload')
   if not f[1] or redis.call('EXISTS', job_key(f[1])) == 0 then return nil end
-  return { f[2] == job.payload and 'existing' or 'conflict', f[1] }
+  if f[2] ~= job.payload then return { 'conflict', f[1] } end
+  return answer('existing', f[1])
 end
 
 local idempotency = job.idempotency and ('kc:idempotency:' .. owner .. ':' .. job.idempotency)
@@ -71,4 +83,4 @@ if client then
   redis.call('HSET', client, 'uid', uid, 'payload', job.payload)
 end
 enqueue_stage(uid, 'plan', now)
-return { 'created', uid }
+return answer('created', uid)
