@@ -8,19 +8,20 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from shared.errors import EngineFailed, InvalidInput, ModelUnavailable
 from shared.manifest import EngineManifest, EngineName
 from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
+from worker.engines.cpu import CpuRunner
 from worker.engines.device import resolve_device
 from worker.engines.kmodel import build, fold_weight_norm, load_weights
+from worker.engines.network.network import Network
+from worker.engines.runner import Prepared, Runner
 from worker.engines.voicepacks import VoicePacks
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raise it when the same inputs would give other samples, so that no old audio is reused."""
 
 _LAYOUT = "It needs config.json, one *.pth with the weights, and voices/*.pt"
@@ -30,11 +31,13 @@ _HUB_FILES = ["config.json", "*.pth", "voices/*.pt"]
 class KokoroEngine:
     """Upstream's model behind the cluster's interface; satisfies `Engine`."""
 
-    def __init__(self, model: Any, voices: VoicePacks, manifest: EngineManifest) -> None:
-        self._model = model
+    def __init__(
+        self, vocab: dict[str, int], runner: Runner, voices: VoicePacks, manifest: EngineManifest
+    ) -> None:
+        self._vocab = vocab
+        self._runner = runner
         self._voices = voices
         self._manifest = manifest
-        self._device = torch.device(model.device)
 
     @classmethod
     def load(cls, model: str, *, device: str, precision: str = "exact") -> "KokoroEngine":
@@ -55,7 +58,7 @@ class KokoroEngine:
         weights = _find_weights(folder)
         device = resolve_device(device)
         _use_upstream_numerics(device)
-        voices = VoicePacks(folder / "voices", device)
+        voices = VoicePacks(folder / "voices", "cpu")
         kmodel = build(config)
         load_weights(kmodel, weights)
         fold_weight_norm(kmodel)
@@ -69,7 +72,14 @@ class KokoroEngine:
             precision=precision,
             voices=voices.fingerprints,
         )
-        return cls(kmodel.to(device), voices, manifest)
+        try:
+            network = Network(kmodel)
+        except ValueError as error:
+            raise ModelUnavailable(
+                f"{folder}/config.json describes a network that this engine does not compute "
+                f"({error}). Take config.json and the weights from Kokoro's own release."
+            ) from error
+        return cls(kmodel.vocab, _runner(network, device, precision), voices, manifest)
 
     @property
     def manifest(self) -> EngineManifest:
@@ -78,13 +88,13 @@ class KokoroEngine:
 
     @property
     def batch_most(self) -> int:
-        """One: they are rendered one after another, so more would only wait."""
-        return 1
+        """Segments beyond which a larger batch gains nothing on this device."""
+        return self._runner.batch_most
 
     @property
     def batch_phonemes(self) -> int:
-        """One segment of the longest."""
-        return MAX_PHONEMES
+        """Phonemes, padding included, that one batch should hold at most on this device."""
+        return self._runner.batch_phonemes
 
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Render a batch; item i of the answer is item i of `segments`.
@@ -94,44 +104,35 @@ class KokoroEngine:
             InvalidInput: a segment has no phoneme of the model's alphabet, or more than 510.
             UnknownVoice: a segment names a voice that is not loaded.
         """
-        prepared = [
-            (self._tokens(segment), self._voices.row(segment.voice, len(segment.phonemes)))
-            for segment in segments
-        ]
+        prepared = [self._prepare(segment) for segment in segments]
+        if not prepared:
+            return []
         try:
-            with torch.no_grad():
-                return [
-                    self._render(tokens, style, segment)
-                    for segment, (tokens, style) in zip(segments, prepared, strict=True)
-                ]
+            return self._runner.run(prepared)
         except RuntimeError as error:
-            raise EngineFailed(f"Kokoro failed on {self._device}: {error}") from error
+            raise EngineFailed(f"Kokoro failed: {error}") from error
 
-    def _tokens(self, segment: SegmentInput) -> list[int]:
+    def _prepare(self, segment: SegmentInput) -> Prepared:
         if not 1 <= len(segment.phonemes) <= MAX_PHONEMES:
             raise InvalidInput(
                 f"A segment has 1 to {MAX_PHONEMES} phonemes, not {len(segment.phonemes)}."
             )
-        vocab: dict[str, int] = self._model.vocab
-        tokens = [vocab[phoneme] for phoneme in segment.phonemes if phoneme in vocab]
-        if not tokens:
+        known = [self._vocab[phoneme] for phoneme in segment.phonemes if phoneme in self._vocab]
+        if not known:
             raise InvalidInput(f"None of {segment.phonemes!r} is in the model's alphabet.")
-        return tokens
-
-    def _render(
-        self, tokens: list[int], style: torch.Tensor, segment: SegmentInput
-    ) -> SegmentAudio:
-        # The harmonic source draws noise from torch's global generator; seeding it for each
-        # item makes an item's audio independent of its neighbours.
-        cuda = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda):
-            torch.manual_seed(segment.seed % 2**63)
-            input_ids = torch.tensor([[0, *tokens, 0]], device=self._device)
-            audio, durations = self._model.forward_with_tokens(input_ids, style, segment.speed)
-        return SegmentAudio(
-            samples=audio.float().cpu().numpy().astype(np.float32, copy=False).reshape(-1),
-            durations=durations.cpu().numpy().astype(np.int64, copy=False).reshape(-1),
+        return Prepared(
+            tokens=(0, *known, 0),
+            style=self._voices.row(segment.voice, len(segment.phonemes)).squeeze(0),
+            speed=segment.speed,
+            seed=segment.seed % 2**63,
         )
+
+
+def _runner(network: Network, device: str, precision: str) -> Runner:
+    del precision
+    if device == "cpu":
+        return CpuRunner(network)
+    raise NotImplementedError
 
 
 def _locate(model: str) -> tuple[Path, str]:

@@ -1,0 +1,48 @@
+"""Running the network on a CPU: one item after another.
+
+Batching gains nothing here, since one item already fills the cores' arithmetic and a padded
+neighbour would take from it; and an item alone never depends on its neighbours, to the last bit.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from worker.engines.base import MAX_PHONEMES, SegmentAudio
+from worker.engines.facts import FRAME_SAMPLES
+from worker.engines.network.network import HARMONICS, Network
+from worker.engines.runner import Prepared, as_audio, draw_noise, pad_tokens
+
+
+class CpuRunner:
+    """Satisfies `Runner`."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    @property
+    def batch_most(self) -> int:
+        """One: more would only wait."""
+        return 1
+
+    @property
+    def batch_phonemes(self) -> int:
+        """The longest segment."""
+        return MAX_PHONEMES
+
+    def run(self, items: Sequence[Prepared]) -> list[SegmentAudio]:
+        """Render each item by itself."""
+        with torch.no_grad():
+            return [self._render(item) for item in items]
+
+    def _render(self, item: Prepared) -> SegmentAudio:
+        tokens = pad_tokens([item], len(item.tokens))
+        lengths = torch.tensor([len(item.tokens)])
+        style = item.style.unsqueeze(0)
+        spoken = self._network.text(tokens, lengths, style, torch.tensor([item.speed]), full=True)
+        frames = spoken.durations.sum(1)
+        width = int(frames)
+        noise = torch.empty(1, HARMONICS, width * FRAME_SAMPLES)
+        draw_noise(item.seed, noise[0], width)
+        samples = self._network.speech(spoken, frames, width, style, noise, full=True)
+        return as_audio(samples[0].numpy(), spoken.durations[0].numpy())
