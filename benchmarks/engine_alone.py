@@ -1,7 +1,7 @@
 """How fast an engine renders planned segments when nothing else is asked of it.
 
-In: a file of segments, an engine and its model. Out: one line of JSON. Run by `benchmarks.system` in
-a process of its own, so that it has the threads and the device that a worker's child has.
+In: a file of segments, an engine and its model. Out: one line of JSON. Run by `benchmarks.system`
+in a process of its own, so that it has the threads and the device that a worker's child has.
 """
 
 import argparse

@@ -6,6 +6,7 @@ Everything listens on loopback, on ports that are free, and works in a temporary
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -136,6 +137,20 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
         local.stop()
 
 
+def wait_until_planned(ledger: redis.Redis, count: int, *, within_s: float) -> None:
+    """Return once so many jobs are planned to their ends."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        uids = [key for key in ledger.scan_iter("kc:job:job_*", count=1000) if key.count(b":") == 2]
+        pipe = ledger.pipeline(transaction=False)
+        for uid in uids:
+            pipe.hget(uid, "planned")
+        if pipe.execute().count(b"1") >= count:
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"{count} jobs were not planned within {within_s:.0f} s")
+
+
 @dataclass
 class Bench:
     """Redis and chosen processes, without the rest of a cluster."""
@@ -243,6 +258,13 @@ def family(pid: int) -> list[int]:
     for member in found:
         found += parents.get(member, [])
     return found
+
+
+def signal_all(pids: Sequence[int], number: signal.Signals) -> None:
+    """Signal processes that this benchmark started."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def cpu_s(pid: int) -> float:

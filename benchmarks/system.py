@@ -13,11 +13,9 @@ of 100 audio-seconds a second and leaves the cores to the system.
 
 import argparse
 import json
-import os
 import signal
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +26,14 @@ import numpy as np
 from benchmarks.corpus import MIX, Length, Text, describe, mixed
 from benchmarks.latency import log_lines
 from benchmarks.report import Cell, Report, Table, Target, options
-from benchmarks.rig import Cluster, cluster, run_module, settings_for, workplace
+from benchmarks.rig import (
+    cluster,
+    run_module,
+    settings_for,
+    signal_all,
+    wait_until_planned,
+    workplace,
+)
 from shared.errors import LanguageUnavailable
 from shared.formats import SAMPLE_RATE_HZ, AudioFormat
 from shared.languages import Language
@@ -175,7 +180,7 @@ def through_the_system(
         warm = len({text.voice for text in planned.texts})
         notes_before = running.workers("synth")[0]
         halted = running.pids("synth.0")
-        _signal(halted, signal.SIGSTOP)
+        signal_all(halted, signal.SIGSTOP)
         try:
             for text in planned.texts:
                 running.submit(
@@ -186,10 +191,10 @@ def through_the_system(
                         "priority": "batch",
                     }
                 )
-            _wait_until_planned(running, len(planned.texts))
+            wait_until_planned(running.ledger, warm + len(planned.texts), within_s=GIVE_UP_AFTER_S)
             released = time.time()
         finally:
-            _signal(halted, signal.SIGCONT)
+            signal_all(halted, signal.SIGCONT)
         running.wait_until(warm + len(planned.texts), within_s=GIVE_UP_AFTER_S)
         ended = time.time()
         time.sleep(2.5)  # the worker tells of itself once a second
@@ -208,24 +213,6 @@ def through_the_system(
         "segments": len(mine),
         "busy_share": _busy_share(notes_before, notes),
     }
-
-
-def _signal(pids: Sequence[int], number: signal.Signals) -> None:
-    for pid in pids:
-        os.kill(pid, number)
-
-
-def _wait_until_planned(running: Cluster, count: int) -> None:
-    deadline = time.monotonic() + GIVE_UP_AFTER_S
-    while time.monotonic() < deadline:
-        planned = sum(
-            running.ledger.hget(key, "planned") == b"1"
-            for key in running.ledger.scan_iter("kc:job:job_??????????????????????????")
-        )
-        if planned >= count and running.ledger.zcard("kc:queue:plan") == 0:
-            return
-        time.sleep(0.2)
-    raise TimeoutError("the texts were not planned")
 
 
 def _busy_share(before: dict[str, Any], after: dict[str, Any]) -> float | None:
