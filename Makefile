@@ -5,12 +5,17 @@ BIN := $(VENV)/bin
 # Extra arguments for pip, for example an index with CPU-only builds of torch.
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+# make bench QUICK=1: a short run of each, to see that it works.
+QUICK ?=
+bench = @mkdir -p out/bench && $(BIN)/python -m benchmarks.$(1) --json out/bench/$(1)$(2).json $(3)
+short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-quick gpu-test bench bench-long lint format clean
+.PHONY: help install up demo test test-quick gpu-test bench bench-engine bench-system bench-gateway \
+	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 12)) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.12 …")'
@@ -44,10 +49,38 @@ test-quick: $(VENV)/.test ## Run the unit tests only
 gpu-test: $(VENV)/.test ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
 
-bench: bench-long ## Reproduce every figure the README quotes
+bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
+
+bench-engine: $(VENV)/.local ## Measure the engine alone: batches of every size
+	$(call bench,engine,,$(short))
+
+bench-system: $(VENV)/.local ## Measure the whole system beside its engine alone, and with a sleeping device
+	$(call bench,system,,$(short))
+	$(call bench,system,-sleeping,$(short) --engine scripted:sleep_per_audio_s=0.01 --texts $(if $(QUICK),20,200))
+
+bench-gateway: $(VENV)/.local ## Measure accepted jobs a second beside Celery's .delay, and p99 at 200 a second
+	$(call bench,gateway,,$(short))
+
+bench-latency: $(VENV)/.local ## Measure a job that costs nothing, from POST to succeeded
+	$(call bench,latency,,$(short))
+
+bench-scaling: $(VENV)/.local ## Measure 1 to 8 synth workers on one backlog
+	$(call bench,scaling,,$(short))
+
+bench-growth: $(VENV)/.local ## Measure jobs of up to 2,000,000 characters, and up to 100,000 waiting
+	$(call bench,growth,,$(short))
+
+bench-claim: $(VENV)/.local ## Measure what a claim costs Redis, and how well batches are filled
+	$(call bench,claim)
+
+bench-busy: $(VENV)/.local ## Measure the share of the time that a worker's device works
+	$(call bench,busy)
 
 bench-long: $(VENV)/.local ## Measure the memory a text of 2,000,000 characters needs
-	$(BIN)/python -m benchmarks.long_text
+	$(call bench,long_text,,$(short))
+
+bench-gpu: $(VENV)/.local ## Measure the engine on this machine's GPU
+	$(call bench,gpu,,$(short))
 
 lint: $(VENV)/.test ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,0 +1,76 @@
+"""Benchmarks run, and say what they measured and on what; that they meet targets is not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+FIELDS = {
+    "benchmark",
+    "corpus",
+    "date",
+    "figures",
+    "machine",
+    "precision",
+    "quick",
+    "tables",
+    "targets",
+    "versions",
+}
+
+
+def run(tmp_path: Path, name: str, *arguments: str) -> dict[str, Any]:
+    """Run a benchmark's short form in a folder of its own; return what it wrote."""
+    path = tmp_path / "deep" / f"{name}.json"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            f"benchmarks.{name}",
+            "--quick",
+            "--json",
+            str(path),
+            *arguments,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(path.read_text())
+    assert found.keys() >= FIELDS
+    assert found["quick"] is True
+    assert f"## {name}: " in done.stdout
+    assert all(target["met"] is not None for target in found["targets"])
+    return found
+
+
+@pytest.mark.slow
+def test_the_gateways_benchmark_counts_jobs_that_stand_in_the_ledger(tmp_path: Path) -> None:
+    figures = run(tmp_path, "gateway")["figures"]
+    assert figures["gateway"][0]["jobs"] > 0
+    assert figures["delay_one_thread"][0]["jobs"] > 0
+    assert figures["fixed_rate"]["wait_ms"]["n"] == 600
+
+
+@pytest.mark.slow
+def test_the_latencys_benchmark_shows_every_step(tmp_path: Path) -> None:
+    figures = run(tmp_path, "latency")["figures"]
+    assert figures["client_wait_ms"]["n"] == 20
+    assert figures["step_ms"].keys() == {"planned", "rendered", "succeeded", "answered"}
+
+
+@pytest.mark.slow
+def test_the_systems_benchmark_renders_the_same_audio_both_ways(tmp_path: Path) -> None:
+    engine = "scripted:sleep_per_audio_s=0.01"
+    figures = run(tmp_path, "system", "--engine", engine, "--texts", "4")["figures"]
+    alone, whole = figures["engine_alone"][0], figures["system"]
+    assert alone["audio_s"] == pytest.approx(whole["audio_s"], abs=0.1)
+    assert alone["segments"] == whole["segments"]
+    assert figures["encode_audio_s_per_core_s"].keys() == {"wav", "flac", "mp3", "opus", "aac"}
