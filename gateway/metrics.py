@@ -95,6 +95,7 @@ class LedgerCollector(Collector):
             yield from _totals(self._snapshot)
             yield _batch_sizes(self._snapshot.batch_sizes)
             yield _workers(self._snapshot.workers)
+            yield from _devices(self._snapshot.workers)
 
 
 def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
@@ -157,6 +158,21 @@ def _workers(workers: list[dict[str, Any]]) -> Metric:
     for labels, number in sorted(counts.items()):
         family.add_metric(list(labels), number)
     return family
+
+
+def _devices(workers: list[dict[str, Any]]) -> Iterator[Metric]:
+    """Yield what each synth worker counts since its child began; the ratio is how busy it is."""
+    busy = CounterMetricFamily(
+        "kc_synth_busy_seconds", "Time the device rendered.", labels=["worker"]
+    )
+    shift = CounterMetricFamily(
+        "kc_synth_shift_seconds", "Time there was something to render.", labels=["worker"]
+    )
+    for worker in workers:
+        if "busy_s" in worker:
+            busy.add_metric([str(worker.get("id", ""))], worker["busy_s"])
+            shift.add_metric([str(worker.get("id", ""))], worker["shift_s"])
+    yield from (busy, shift)
 
 
 router = APIRouter(tags=["health"])

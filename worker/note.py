@@ -97,6 +97,14 @@ class Note:
             self._front = (phase, None if within_s is None else time.monotonic() + within_s)
             self._put(fatal)
 
+    def done(self) -> None:
+        """Be idle; the next write will say so: the thread a device waits for writes no file.
+
+        Until then the deadline that was kept to still stands.
+        """
+        with self._lock:
+            self._front = ("idle", None)
+
     def _put(self, fatal: str | None = None) -> None:
         phase, deadline = self._front
         deadlines = [at for _, at in self._beside.values()]

@@ -144,7 +144,6 @@ class Shift(Generic[C, R]):
 
     Attributes:
         batches: begun so far.
-        busy_s: seconds in which a batch was worked on.
         wall_s: seconds from the start of the first batch's claim to the end of the block.
     """
 
@@ -161,7 +160,6 @@ class Shift(Generic[C, R]):
         self._size = 0.0
         self._work_at = 0.0
         self.batches = 0
-        self.busy_s = 0.0
         self.wall_s = 0.0
 
     def __enter__(self) -> Self:
@@ -186,7 +184,6 @@ class Shift(Generic[C, R]):
     def keep(self, result: R) -> None:
         """Say that the device is free again, and have put away what came of the batch."""
         took_s = time.monotonic() - self._work_at
-        self.busy_s += took_s
         self._pace.learn(self._size, took_s)
         self._keeping.append(Step(lambda: self._plan.keep(result)))
 

@@ -109,8 +109,8 @@ class Rendering(Stage):
             with shift:
                 yield shift
         finally:
+            self.note.done()
             if shift.batches:
-                self.busy_s += shift.busy_s
                 self.shift_s += shift.wall_s
                 facts: dict[str, Any] = {"busy_s": self.busy_s, "shift_s": self.shift_s}
                 release_memory()
@@ -120,15 +120,23 @@ class Rendering(Stage):
                 self.note.write("idle", **facts)
 
     def render(self, claims: Sequence[SegmentClaim]) -> Batch:
-        """Render a batch, and do nothing else: the device waits meanwhile."""
+        """Render a batch, and do nothing else: the device waits meanwhile.
+
+        The note says so until `keeping` has written what is under way then.
+        """
         within_s = self.settings.render_timeout_s * minutes_of_speech(claims)
-        with self.note.busy("rendering", within_s=within_s, batch=len(claims)):
-            started = time.monotonic()
-            try:
-                audios = self.engine.forward([_input(claim) for claim in claims])
-            except ClusterError as error:
-                return Batch(claims, [], time.monotonic() - started, error)
-            return Batch(claims, audios, time.monotonic() - started)
+        self.note.write("rendering", within_s=within_s, batch=len(claims))
+        started = time.monotonic()
+        audios: Sequence[SegmentAudio] = ()
+        failure = None
+        try:
+            audios = self.engine.forward([_input(claim) for claim in claims])
+        except ClusterError as error:
+            failure = error
+        took_s = time.monotonic() - started
+        self.busy_s += took_s
+        self.note.done()
+        return Batch(claims, audios, took_s, failure)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:

@@ -82,7 +82,8 @@ def test_with_an_engine_it_is_ready(start: Starter) -> None:
 def test_metrics_tell_what_the_cluster_did(cluster: Cluster) -> None:
     cluster.succeed()
     cluster.submit("Waiting.")
-    Leases(cluster.redis, lease_s=5).announce("s", {"role": "synth", "state": "idle"})
+    synth = {"id": "s", "role": "synth", "state": "idle", "busy_s": 9.5, "shift_s": 10.0}
+    Leases(cluster.redis, lease_s=5).announce("s", synth)
     found = metrics(cluster)
     assert found["kc_ledger_up", ()] == 1
     assert found["kc_jobs", (("status", "succeeded"),)] == 1
@@ -97,6 +98,8 @@ def test_metrics_tell_what_the_cluster_did(cluster: Cluster) -> None:
     assert found["kc_batch_size_sum", ()] == 1
     assert found["kc_segments_rendered_total", ()] == 1
     assert found["kc_workers", (("role", "synth"), ("state", "idle"))] == 1
+    assert found["kc_synth_busy_seconds_total", (("worker", "s"),)] == 9.5
+    assert found["kc_synth_shift_seconds_total", (("worker", "s"),)] == 10
     assert found["kc_webhook_attempts_total", (("outcome", "delivered"),)] == 0
     posts = (("method", "POST"), ("route", "/v1/jobs"), ("status", "202"))
     assert found["kc_http_requests_total", posts] >= 2

@@ -23,6 +23,29 @@ def test_killing_the_synth_child_in_the_middle_loses_nothing(cluster: Cluster) -
     assert time.monotonic() - killed < 15
 
 
+def test_a_batch_that_was_only_claimed_ahead_has_no_part_in_its_childs_death(
+    cluster: Cluster,
+) -> None:
+    cluster.start("synth", model="scripted:sleep_s=1.7", batch_max=1)
+    text = "\n\n".join(f"Paragraph number {n} is a segment of its own." for n in range(4))
+    uid = cluster.submit(text)
+
+    def claimed_beside_another() -> list[int]:
+        rows = cluster.client.hgetall(f"kc:job:{uid}:segments")
+        leased = {int(index): row for index, row in rows.items() if b'"leased"' in row}
+        ahead = [index for index, row in leased.items() if b'"ahead":true' in row]
+        return ahead if len(leased) == 2 else []
+
+    child = cluster.child("synth.0")
+    (ahead,) = cluster.wait(claimed_beside_another)
+    cluster.kill(child)
+    job = cluster.finished(uid)
+    assert job.status is JobStatus.SUCCEEDED
+    segments = cluster.ledger.worker().segments(uid, 0, 4)
+    assert segments[ahead].attempts == 1
+    assert sorted(segment.attempts for segment in segments) == [1, 1, 1, 2]
+
+
 def test_killing_a_worker_hands_its_batch_to_another(cluster: Cluster) -> None:
     first = cluster.start("synth", "0", model="scripted:sleep_s=30")
     uid = cluster.submit("Kill the whole worker.")
