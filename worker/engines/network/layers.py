@@ -4,6 +4,7 @@ In and out: tensors (batch, time, channels), contiguous, padded on the right of 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -14,6 +15,23 @@ M = TypeVar("M", bound=nn.Module)
 
 NORM_EPS = 1e-5
 """Of upstream's `InstanceNorm1d`, inside the root."""
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Keep cuDNN's convolutions and LSTMs of float32 out of TF32 within; a CPU is not touched.
+
+    torch allows cuDNN TF32 by default, in its LSTMs too (`torch.backends.cudnn.rnn`), which reads
+    10 of 23 bits of each factor. A duration near a half would round the other way, and a pitch off
+    by a thousandth turns the phase by a whole period within seconds. (Upstream leaves the default.)
+    Not `torch.backends.cudnn.flags()`: it switches cuDNN off unless told otherwise.
+    """
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed
 
 
 class Modules(nn.ModuleList, Generic[M]):
@@ -78,14 +96,25 @@ class Conv(nn.Module):
         )
         weight = conv.weight.detach().unsqueeze(2).contiguous(memory_format=torch.channels_last)
         self.weight = nn.Buffer(weight)
+        self.taps: int = conv.kernel_size[0]
         self.bias = None if conv.bias is None else nn.Buffer(conv.bias.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (batch, time, in) to (batch, time', out), in the weight's dtype."""
+        return self._convolve(x, self.bias)
+
+    def without_bias(self, x: Tensor) -> Tensor:
+        """Convolve as `forward` does, but leave the bias to the caller.
+
+        With cuDNN a bias is a pass of its own over the output.
+        """
+        return self._convolve(x, None)
+
+    def _convolve(self, x: Tensor, bias: Tensor | None) -> Tensor:
         y = functional.conv2d(
             x.to(self.weight.dtype).permute(0, 2, 1).unsqueeze(2),
             self.weight,
-            self.bias,
+            bias,
             (1, self.stride),
             (0, self.padding),
             (1, self.dilation),
@@ -117,7 +146,13 @@ class Upsampler(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Upsample (batch, time, in) to (batch, rate · time, out); padding must be zero."""
         batch, steps, _ = x.shape
-        taps = functional.linear(x.to(self.weight.dtype), self.weight)
+        x = x.to(self.weight.dtype)
+        if x.is_cuda and x.dtype == torch.float32:
+            # Upstream's is a convolution, which cuDNN may do in TF32; torch's products may not.
+            image = functional.conv2d(x.mT.unsqueeze(2), self.weight[:, :, None, None])
+            taps = image.squeeze(2).mT.contiguous()
+        else:
+            taps = functional.linear(x, self.weight)
         taps = taps.view(batch, steps, -1, self.rate, self.channels)
         if not self.overlaps:
             return taps.reshape(batch, -1, self.channels) + self.bias
@@ -134,7 +169,12 @@ class BiLstm(nn.Module):
 
     The backward direction runs forwards over each item reversed within its own length, so every
     shape is static and no length is needed on the host.
+
+    Attributes:
+        side: a second CUDA stream, for the backward direction; None: one after the other.
     """
+
+    side: "torch.cuda.Stream | None" = None
 
     def __init__(self, lstm: nn.Module) -> None:
         super().__init__()
@@ -145,15 +185,27 @@ class BiLstm(nn.Module):
 
     def forward(self, x: Tensor, extent: Extent) -> Tensor:
         """Return (batch, time, 2 · hidden) of (batch, time, in); undefined in the padding."""
+        if self.side is None:
+            ahead, _ = self.ahead(x)
+            return torch.cat([ahead, self._backwards(x, extent)], dim=-1)
+        # Both streams wait for each other at either end, so neither may reuse memory that the
+        # other still reads, and a capture into a graph sees a fork and its join.
+        main = torch.cuda.current_stream(x.device)
+        self.side.wait_stream(main)
+        with torch.cuda.stream(self.side):
+            back = self._backwards(x, extent)
         ahead, _ = self.ahead(x)
+        main.wait_stream(self.side)
+        return torch.cat([ahead, back], dim=-1)
+
+    def _backwards(self, x: Tensor, extent: Extent) -> Tensor:
         if extent.full:
-            back, _ = self.back(x.flip(1))
-            return torch.cat([ahead, back.flip(1)], dim=-1)
+            back: Tensor = self.back(x.flip(1))[0]
+            return back.flip(1)
         steps = torch.arange(extent.width, device=x.device)
         mirror = (extent.lengths[:, None] - 1 - steps).clamp(min=0).unsqueeze(-1)
-        back, _ = self.back(x.gather(1, mirror.expand(-1, -1, x.shape[-1])))
-        back = back.gather(1, mirror.expand(-1, -1, back.shape[-1]))
-        return torch.cat([ahead, back], dim=-1)
+        back = self.back(x.gather(1, mirror.expand(-1, -1, x.shape[-1])))[0]
+        return back.gather(1, mirror.expand(-1, -1, back.shape[-1]))
 
 
 def _one_way(lstm: nn.LSTM, suffix: str) -> nn.LSTM:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from worker.engines.facts import FRAME_SAMPLES
 from worker.engines.network.kernels import Kernels
-from worker.engines.network.layers import Conv, Extent
+from worker.engines.network.layers import Conv, Extent, full_float32
 from worker.engines.network.text import TextSide, spread
 from worker.engines.network.vocoder import Curves, Features, Vocoder
 
@@ -77,7 +77,8 @@ class Network(nn.Module):
             full: no item is padded.
         """
         extent = Extent(lengths, tokens.shape[1], full=full)
-        return Spoken(*self.text_side(tokens, style[:, 128:], speed, extent))
+        with full_float32():
+            return Spoken(*self.text_side(tokens, style[:, 128:], speed, extent))
 
     def speech(
         self,
@@ -99,10 +100,33 @@ class Network(nn.Module):
             noise: (batch, 9, 600 · width), standard normal; each item draws its own.
             full: every item is `width` long.
         """
-        extent = Extent(frames, width, full=full)
-        prosody = spread(spoken.prosody, spoken.durations, width)
-        text = spread(spoken.text, spoken.durations, width)
-        pitch, energy = self.curves(prosody, style[:, 128:], extent, self.kernels)
+        prosody, text = self.spread(spoken, width)
+        return self.utter(prosody, text, frames, style, noise, full=full)
+
+    def spread(self, spoken: Spoken, width: int) -> tuple[Tensor, Tensor]:
+        """Return prosody and text features at frame rate, (batch, width, channels)."""
+        return (
+            spread(spoken.prosody, spoken.durations, width),
+            spread(spoken.text, spoken.durations, width),
+        )
+
+    def utter(
+        self,
+        prosody: Tensor,
+        text: Tensor,
+        frames: Tensor,
+        style: Tensor,
+        noise: Tensor,
+        *,
+        full: bool,
+    ) -> Tensor:
+        """Compute audio as `speech` does, of what `spread` returned: every shape is static.
+
+        Nothing in here reads a value back to the host, so that it can be captured as a graph.
+        """
+        extent = Extent(frames, prosody.shape[1], full=full)
+        with full_float32():
+            pitch, energy = self.curves(prosody, style[:, 128:], extent, self.kernels)
         features = Features(text, pitch, energy, noise)
         samples = self.vocoder(features, style[:, :128], extent, self.kernels)
         heard = extent.scaled(FRAME_SAMPLES)
