@@ -14,6 +14,7 @@ from gateway.body_limit import BODY_TIMEOUT_S, BodyLimit, max_body_bytes
 from gateway.error_handlers import install_error_handlers
 from gateway.health import Watch
 from gateway.http_meters import HttpMeters
+from gateway.known_engine import KnownEngine
 from gateway.openapi import install_openapi
 from gateway.pace import Pace
 from gateway.services import Services
@@ -67,6 +68,7 @@ def create_app(
             resolver=resolver,
             watch=Watch(intake, storage),
             pace=Pace(intake),
+            engine=KnownEngine(intake),
             draining=asyncio.Event(),
         )
         await services.watch.start()

@@ -9,6 +9,7 @@ import structlog
 from fastapi import Depends, Request
 
 from gateway.health import Watch
+from gateway.known_engine import KnownEngine
 from gateway.pace import Pace
 from shared.addresses import AddressRules
 from shared.apikeys import KeyFile
@@ -44,6 +45,7 @@ class Services:
     resolver: Resolver
     watch: Watch
     pace: Pace
+    engine: KnownEngine
     draining: asyncio.Event
     # Threads of its own: a broker that hangs must not use up those of the framework.
     ringers: ThreadPoolExecutor = field(

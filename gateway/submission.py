@@ -69,7 +69,7 @@ async def submit(
         RedisError: Redis is away; repeat with the same idempotency key to learn what became of it.
     """
     request.check_bounds(services.settings)
-    engine = await services.intake.engine()
+    engine = await services.engine.get()
     if engine is None:
         raise NoEngine()
     mix = parse_voice(request.voice)
