@@ -97,19 +97,18 @@ class Load:
         (self.folder / "post.lua").write_text(WRK_SCRIPT)
         (self.folder / "body.json").write_text(self.body)
         sizes = [f"-c{self.connections}", "-t1", f"-d{round(seconds)}s"]
-        process = subprocess.Popen(  # noqa: S603 - a known load generator, on our own gateway
+        with subprocess.Popen(  # noqa: S603 - a known load generator, on our own gateway
             ["wrk", *sizes, "-spost.lua", self.url],  # noqa: S607 - wherever it is installed
             cwd=self.folder,
             stdout=subprocess.PIPE,
             text=True,
-        )
-        try:
-            pin([process.pid], self.cores.others)
-            output, _ = process.communicate(timeout=seconds + 30)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        ) as process:
+            try:
+                pin([process.pid], self.cores.others)
+                output, _ = process.communicate(timeout=seconds + 30)
+            finally:
+                if process.poll() is None:
+                    process.kill()
         total = re.search(r"(\d+) requests in ([\d.]+)s", output)
         refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
         if total is None:

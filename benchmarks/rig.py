@@ -44,13 +44,16 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """Be in a temporary folder, and without the operator's settings, for the length of a block."""
+    """Be in a temporary folder, without the operator's settings, for the length of a block."""
+    # Told to end, a benchmark first ends what it started.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
     folder = Path(tempfile.mkdtemp(prefix="kc-bench-"))
     try:
         with contextlib.chdir(folder):  # else a file `.env` would be read
             yield folder
     finally:
+        signal.signal(signal.SIGTERM, before)
         os.environ.update(kept)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -219,19 +222,20 @@ def run_module(module: str, *arguments: str, within_s: float, cores: Sequence[in
         cores: it may run on these only; empty: on any.
     """
     command = [sys.executable, "-m", module, *arguments]
-    process = subprocess.Popen(  # noqa: S603 - our own module
+    with subprocess.Popen(  # noqa: S603 - our own module
         command,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    try:
-        pin([process.pid], cores)
-        output, _ = process.communicate(timeout=within_s)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    ) as process:
+        try:
+            pin([process.pid], cores)
+            output, _ = process.communicate(timeout=within_s)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"{module} did not end within {within_s:.0f} s") from error
+        finally:
+            if process.poll() is None:
+                process.kill()
     if process.returncode != 0:
         raise RuntimeError(f"{module} ended with {process.returncode}")
     return output
