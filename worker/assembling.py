@@ -1,7 +1,7 @@
 """The assemble stage: a job's segments in, its finished files in object storage out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,9 +71,15 @@ class Assembling(Stage):
 
     def encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
         """Encode every format in one pass over the segments, one of them in memory at a time."""
-        total = sum(record.samples or 0 for record in self._records(claim))
+        records: Iterable[SegmentRecord] = self._records(claim)
+        if claim.segments_total <= PAGE:
+            records = list(records)  # most jobs: asked for once and not twice
+            total = sum(record.samples or 0 for record in records)
+        else:
+            total = sum(record.samples or 0 for record in records)
+            records = self._records(claim)
         return assemble(
-            (self._item(record) for record in self._records(claim)),
+            (self._item(record) for record in records),
             claim.spec.outputs,
             self.folder,
             total_samples=total,
