@@ -131,11 +131,13 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="`auto`, `cpu` or `cuda:N`."
     )
-    precision: Literal["exact"] = Field(
-        "exact", description="Numerics of the engine; part of every segment's hash."
+    precision: Literal["exact", "fast"] = Field(
+        "exact",
+        description="Numerics of the engine, part of every segment's hash: `exact` is upstream's, "
+        "`fast` computes the wide convolutions more coarsely.",
     )
     batch_max: int = Field(
-        8, ge=1, le=256, description="Most segments in one batch; the engine may ask for fewer."
+        64, ge=1, le=256, description="Most segments in one batch; the engine may ask for fewer."
     )
     recycle_after_jobs: int = Field(
         500, ge=1, description="Tasks after which a worker's child process is replaced."

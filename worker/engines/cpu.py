@@ -4,21 +4,39 @@ Batching gains nothing here, since one item already fills the cores' arithmetic 
 neighbour would take from it; and an item alone never depends on its neighbours, to the last bit.
 """
 
+import subprocess
 from collections.abc import Sequence
 
+import structlog
 import torch
 
 from worker.engines.base import MAX_PHONEMES, SegmentAudio
 from worker.engines.facts import FRAME_SAMPLES
+from worker.engines.network.kernels import Kernels
+from worker.engines.network.native import NativeKernels
 from worker.engines.network.network import HARMONICS, Network
 from worker.engines.runner import Prepared, as_audio, draw_noise, pad_tokens
+
+log = structlog.get_logger()
+
+
+def cpu_kernels(network: Network, precision: str) -> Kernels:
+    """Return the fastest kernels that this machine can build, the network made ready for them."""
+    try:
+        kernels = NativeKernels(precision)
+    except (OSError, subprocess.SubprocessError) as error:
+        log.warning("no compiled kernels", action="load", error=str(error)[:300])
+        return Kernels()
+    kernels.prepare(network)
+    return kernels
 
 
 class CpuRunner:
     """Satisfies `Runner`."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, precision: str) -> None:
         self._network = network
+        network.kernels = cpu_kernels(network, precision)
 
     @property
     def batch_most(self) -> int:

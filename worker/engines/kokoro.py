@@ -130,7 +130,7 @@ class KokoroEngine:
 
 def _runner(network: Network, device: str, precision: str) -> Runner:
     if device == "cpu":
-        return CpuRunner(network)
+        return CpuRunner(network, precision)
     from worker.engines.cuda import CudaRunner  # noqa: PLC0415 - brings CUDA's streams and graphs
 
     if precision == "fast":

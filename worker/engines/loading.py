@@ -4,6 +4,8 @@ from shared.errors import InvalidSettings, ModelUnavailable
 from shared.manifest import EngineName
 from worker.engines.base import Engine
 
+PRECISIONS = ("exact", "fast")
+
 
 def load_engine(*, engine: EngineName, model: str, device: str, precision: str) -> Engine:
     """Load an engine; call it once, in the process that renders.
@@ -13,15 +15,16 @@ def load_engine(*, engine: EngineName, model: str, device: str, precision: str) 
         model: for `kokoro` a folder or a hub repository such as `hexgrad/Kokoro-82M`; for
             `scripted` its script; `espeak` has no choice and ignores it.
         device: `auto`, `cpu`, `cuda` or `cuda:N`; only `kokoro` computes on it.
-        precision: `exact`.
+        precision: `exact` or `fast`; only `kokoro` has a choice.
 
     Raises:
         InvalidSettings: a value is not one of these.
         ModelUnavailable: what the engine needs is not there; the message says the remedy.
     """
-    if precision != "exact":
+    if precision not in PRECISIONS:
         raise InvalidSettings(
-            f"KC_PRECISION={precision!r} is not available. Use exact.", param="KC_PRECISION"
+            f"KC_PRECISION={precision!r} is not a precision. Use exact or fast.",
+            param="KC_PRECISION",
         )
     # Importing here keeps torch out of a process that speaks without it.
     match engine:

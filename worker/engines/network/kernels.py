@@ -3,7 +3,7 @@
 Subclasses do the same faster: `native` on a CPU with a C++ compiler, `triton_kernels` on CUDA.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -12,7 +12,9 @@ from torch.nn import functional
 from worker.engines.network.layers import Affine, Extent, normalise, snake
 
 if TYPE_CHECKING:
-    from worker.engines.network.vocoder import SnakeBlock
+    from worker.engines.network.vocoder import FrameBlock, SnakeBlock
+
+SQRT_HALF = 0.5**0.5
 
 
 class Kernels:
@@ -35,6 +37,29 @@ class Kernels:
         """
         return snake(normalise(x, extent, affine), alpha)
 
+    def frame_block(
+        self, block: "FrameBlock", x: Tensor, affines: list[Affine], extent: Extent
+    ) -> Tensor:
+        """Return upstream's `AdainResBlk1d`, zero in the padding.
+
+        Args:
+            block: which.
+            x: (batch, time, in).
+            affines: of the style bank that the block's two norms are in.
+            extent: of x; of the result too, unless the block doubles the time.
+        """
+        y = self.norm_leaky(x, extent, affines[block.affine], block.slope)
+        if block.doubles:
+            y = block.widen(y)
+            x = x.repeat_interleave(2, dim=1)
+            extent = extent.scaled(2)
+            y = extent.clear(y)
+        y = block.conv1(y)
+        y = block.conv2(self.norm_leaky(y, extent, affines[block.affine + 1], block.slope))
+        if block.shortcut is not None:
+            x = block.shortcut(x)
+        return extent.clear((y + x) * SQRT_HALF)
+
     def snake_block(
         self, block: "SnakeBlock", x: Tensor, affines: list[Affine], extent: Extent
     ) -> Tensor:
@@ -48,7 +73,7 @@ class Kernels:
         return x
 
     def mean_of_blocks(
-        self, blocks: Iterable["SnakeBlock"], x: Tensor, affines: list[Affine], extent: Extent
+        self, blocks: Sequence["SnakeBlock"], x: Tensor, affines: list[Affine], extent: Extent
     ) -> Tensor:
         """Return the mean of several blocks' outputs for the same input."""
         outputs = [self.snake_block(block, x, affines, extent) for block in blocks]

@@ -101,6 +101,8 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (batch, time, in) to (batch, time', out), in the weight's dtype."""
+        if self.taps == 1 and self.stride == 1:
+            return functional.linear(x.to(self.weight.dtype), self.weight[:, :, 0, 0], self.bias)
         return self._convolve(x, self.bias)
 
     def without_bias(self, x: Tensor) -> Tensor:
@@ -123,10 +125,11 @@ class Conv(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """A transposed convolution as one matrix product and, where taps overlap, one addition.
+    """A transposed convolution as one matrix product.
 
-    Upstream's have stride u and either u or 2u taps: output step u·t + j takes taps j of input
-    step t and j + u of input step t - 1.
+    Upstream's have stride u and either u or 2u taps. With 2u, output step u·t + j takes tap j of
+    input step t and tap j + u of step t - 1: so a row of all u outputs is one product of two
+    neighbouring inputs, and the product's result is the output as it lies in memory.
     """
 
     def __init__(self, conv: nn.Module) -> None:
@@ -139,29 +142,22 @@ class Upsampler(nn.Module):
         if taps not in {self.rate, 2 * self.rate} or self.crop != (taps - self.rate) // 2:
             raise ValueError(f"{taps} taps at stride {self.rate}")
         self.channels = conv.out_channels
-        # (in, out, taps) → (taps · out, in), as a linear layer has it.
-        self.weight = nn.Buffer(conv.weight.detach().permute(2, 1, 0).reshape(-1, conv.in_channels))
-        self.bias = nn.Buffer(conv.bias.detach())
+        # (in, out, taps) → (rate · out, in of step t - 1 and in of step t), as a linear layer.
+        weight = conv.weight.detach().permute(2, 1, 0)
+        if self.overlaps:
+            weight = torch.cat([weight[self.rate :], weight[: self.rate]], dim=-1)
+        self.weight = nn.Buffer(weight.reshape(self.rate * self.channels, -1).contiguous())
+        self.bias = nn.Buffer(conv.bias.detach().repeat(self.rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsample (batch, time, in) to (batch, rate · time, out); padding must be zero."""
         batch, steps, _ = x.shape
         x = x.to(self.weight.dtype)
-        if x.is_cuda and x.dtype == torch.float32:
-            # Upstream's is a convolution, which cuDNN may do in TF32; torch's products may not.
-            image = functional.conv2d(x.mT.unsqueeze(2), self.weight[:, :, None, None])
-            taps = image.squeeze(2).mT.contiguous()
-        else:
-            taps = functional.linear(x, self.weight)
-        taps = taps.view(batch, steps, -1, self.rate, self.channels)
-        if not self.overlaps:
-            return taps.reshape(batch, -1, self.channels) + self.bias
-        whole = x.new_zeros(batch, steps + 1, self.rate, self.channels, dtype=taps.dtype)
-        whole[:, :-1] = taps[:, :, 0]
-        whole[:, 1:] += taps[:, :, 1]
-        whole += self.bias
-        end = self.crop + steps * self.rate
-        return whole.view(batch, -1, self.channels)[:, self.crop : end]
+        if self.overlaps:
+            x = functional.pad(x, (0, 0, 1, 1))
+            x = torch.cat([x[:, :-1], x[:, 1:]], dim=-1)
+        whole = functional.linear(x, self.weight, self.bias).view(batch, -1, self.channels)
+        return whole[:, self.crop : self.crop + steps * self.rate]
 
 
 class BiLstm(nn.Module):

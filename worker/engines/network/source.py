@@ -105,7 +105,7 @@ class Spectrum(nn.Module):
         windows = padded.unfold(1, self.size, self.hop)
         if self.by_matrix:
             parts = windows @ self.analysis.to(samples.dtype)
-            real, imaginary = parts.split(self.bins, dim=-1)
+            real, imaginary = torch.split(parts, self.bins, dim=-1)
             magnitude, phase = torch.hypot(real, imaginary), torch.atan2(imaginary + 0.0, real)
         else:
             turned = torch.fft.rfft(windows * self.window.to(samples.dtype))

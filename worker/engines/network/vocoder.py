@@ -23,7 +23,6 @@ from worker.engines.network.layers import (
 )
 from worker.engines.network.source import HarmonicSource, Spectrum
 
-SQRT_HALF = 0.5**0.5
 LAST_SLOPE = 0.01
 """Upstream leaves the last leaky ReLU at torch's default."""
 
@@ -62,19 +61,10 @@ class FrameBlock(nn.Module):
 
     def forward(self, x: Tensor, affines: list[Affine], extent: Extent, kernels: Kernels) -> Tensor:
         """Return (batch, time or 2 · time, out), zero in the padding."""
-        y = kernels.norm_leaky(x, extent, affines[self.affine], self.slope)
-        if self.doubles:
-            y = self._double(y)
-            x = x.repeat_interleave(2, dim=1)
-            extent = extent.scaled(2)
-            y = extent.clear(y)
-        y = self.conv1(y)
-        y = self.conv2(kernels.norm_leaky(y, extent, affines[self.affine + 1], self.slope))
-        if self.shortcut is not None:
-            x = self.shortcut(x)
-        return extent.clear((y + x) * SQRT_HALF)
+        return kernels.frame_block(self, x, affines, extent)
 
-    def _double(self, x: Tensor) -> Tensor:
+    def widen(self, x: Tensor) -> Tensor:
+        """Return (batch, 2 · time, channels): the transposed convolution, its padding undefined."""
         first, middle, last = self.taps.to(x.dtype)
         coming = functional.pad(x[:, 1:], (0, 0, 0, 1))
         pairs = torch.stack([x * middle, x * last + coming * first], dim=2)
@@ -122,10 +112,6 @@ class SnakeBlock(nn.Module):
             torch.stack([alpha.detach().flatten() for alpha in (*block.alpha1, *block.alpha2)])
         )
 
-    def forward(self, x: Tensor, affines: list[Affine], extent: Extent, kernels: Kernels) -> Tensor:
-        """Return (batch, time, channels); its padding is undefined."""
-        return kernels.snake_block(self, x, affines, extent)
-
 
 class Generator(nn.Module):
     """Upstream's iSTFTNet: features at frame rate and the harmonic source → audio."""
@@ -172,14 +158,14 @@ class Generator(nn.Module):
         frames = extent.scaled(self.steps, 1)
         harmonics = self.spectrum.split(excitation, extent.scaled(self.steps * self.hop), frames)
         x = extent.clear(x)
-        for i, up in enumerate(self.ups):
+        for i, (up, block) in enumerate(zip(self.ups, self.source_blocks, strict=True)):
             last = i == len(self.ups) - 1
             x = up(functional.leaky_relu(x, self.slope))
             if last:
                 x = torch.cat([x[:, 1:2], x], dim=1)  # reflected by one step at the start
             extent = extent.scaled(up.rate, 1 if last else 0)
             beside = self.source_convs[i](harmonics).to(x.dtype)
-            x = x + self.source_blocks[i](beside, affines, extent, kernels)
+            x = x + kernels.mean_of_blocks([block], beside, affines, extent)
             blocks = list(self.blocks)[i * self.branches : (i + 1) * self.branches]
             x = extent.clear(kernels.mean_of_blocks(blocks, x, affines, extent))
         spectrum = self.out(functional.leaky_relu(x, LAST_SLOPE))
