@@ -43,7 +43,7 @@ def test_an_unknown_name_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("KC_PORT", "many"), ("KC_PORT", "0"), ("KC_DEVICE", "gpu"), ("KC_PRECISION", "fast")],
+    [("KC_PORT", "many"), ("KC_PORT", "0"), ("KC_DEVICE", "gpu"), ("KC_PRECISION", "half")],
 )
 def test_a_bad_value_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

@@ -65,7 +65,7 @@ def test_residual_blocks_equal_the_plain_form_in_float64(
     network: Network, precision: str, lengths: list[int]
 ) -> None:
     generator = torch.Generator().manual_seed(3)
-    fast = copy.deepcopy(network)
+    fast: Any = copy.deepcopy(network)
     kernels = NativeKernels(precision)
     kernels.prepare(fast)
     wide: Any = copy.deepcopy(network).double()
@@ -92,7 +92,7 @@ def test_residual_blocks_equal_the_plain_form_in_float64(
 @pytest.mark.parametrize("lengths", [[1], [2, 9], [40, 13]])
 def test_frame_blocks_equal_the_plain_form_in_float64(network: Network, lengths: list[int]) -> None:
     generator = torch.Generator().manual_seed(4)
-    fast = copy.deepcopy(network)
+    fast: Any = copy.deepcopy(network)
     kernels = NativeKernels("exact")
     kernels.prepare(fast)
     wide: Any = copy.deepcopy(network).double()
