@@ -6,6 +6,7 @@ neighbour would take from it; and an item alone never depends on its neighbours,
 
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 import torch
@@ -13,16 +14,30 @@ import torch
 from worker.engines.base import MAX_PHONEMES, SegmentAudio
 from worker.engines.facts import FRAME_SAMPLES
 from worker.engines.network.kernels import Kernels
-from worker.engines.network.native import NativeKernels
+from worker.engines.network.native import HalfKernels, NativeKernels
 from worker.engines.network.network import HARMONICS, Network
 from worker.engines.runner import Prepared, as_audio, draw_noise, pad_tokens
 
 log = structlog.get_logger()
 
 
+def has_half_units() -> bool:
+    """Return whether this processor multiplies bfloat16 matrices in hardware (Intel's AMX)."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return any("amx_bf16" in line.split() for line in text.splitlines() if "flags" in line)
+
+
 def cpu_kernels(network: Network, precision: str) -> Kernels:
     """Return the fastest kernels that this machine can build, the network made ready for them."""
+    half = precision == "fast" and has_half_units()
+    if half:
+        network.halve(torch.bfloat16)
     try:
+        if half:
+            return HalfKernels()
         kernels = NativeKernels(precision)
     except (OSError, subprocess.SubprocessError) as error:
         log.warning("no compiled kernels", action="load", error=str(error)[:300])
@@ -37,6 +52,13 @@ class CpuRunner:
     def __init__(self, network: Network, precision: str) -> None:
         self._network = network
         network.kernels = cpu_kernels(network, precision)
+        log.info(
+            "ready on the CPU",
+            action="load",
+            kernels=network.kernels.name,
+            threads=torch.get_num_threads(),
+            half_units=has_half_units(),
+        )
 
     @property
     def batch_most(self) -> int:

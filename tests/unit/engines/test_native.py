@@ -19,8 +19,15 @@ from worker.engines.kokoro import KokoroEngine
 from worker.engines.network import native
 from worker.engines.network.kernels import Kernels
 from worker.engines.network.layers import Extent
-from worker.engines.network.native import FILTERS, NativeKernels, filtering, load_library
+from worker.engines.network.native import (
+    FILTERS,
+    HalfKernels,
+    NativeKernels,
+    filtering,
+    load_library,
+)
 from worker.engines.network.network import Network
+from worker.engines.network.vocoder import Features
 
 CUTS = sorted({cut for cuts in FILTERS.values() for cut in cuts.values()}, key=str)
 
@@ -131,6 +138,56 @@ def test_audio_is_the_same_to_the_last_bit_whatever_the_number_of_threads(
             torch.set_num_threads(1)
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("channels", [64, 24, 5])
+def test_norm_to_bfloat16_equals_the_plain_form_but_for_its_last_rounding(channels: int) -> None:
+    generator = torch.Generator().manual_seed(5)
+    kernels, lengths = HalfKernels(), torch.tensor([211, 96, 1])
+    extent = Extent(lengths, 215, full=False)
+    x = torch.randn(3, 215, channels, generator=generator) * 4 + 2
+    x[1, 100:] = float("nan")
+    affine = tuple(torch.randn(3, channels, generator=generator) for _ in range(2))
+    alpha = torch.rand(channels, generator=generator) + 0.3
+    for dtype in (torch.float32, torch.bfloat16):
+        given = x.to(dtype)
+        for ours, plain in (
+            (kernels.norm_snake, Kernels().norm_snake),
+            (kernels.norm_leaky, Kernels().norm_leaky),
+        ):
+            extra: Any = alpha if ours == kernels.norm_snake else 0.2
+            expected = plain(given, extent, affine, extra)  # type: ignore[arg-type]
+            got = ours(given, extent, affine, extra)  # type: ignore[arg-type]
+            torch.testing.assert_close(got.float(), expected.float(), rtol=2**-8, atol=2e-3)
+            assert not got[1, 96:].any()
+
+
+def test_bfloat16_convolutions_stay_near_the_exact_ones(tiny_checkpoint: Path) -> None:
+    def load() -> Network:
+        model = build(json.loads((tiny_checkpoint / "config.json").read_text()))
+        load_weights(model, tiny_checkpoint / WEIGHTS_NAME)
+        fold_weight_norm(model)
+        return Network(model)
+
+    exact, half = load(), load().halve(torch.bfloat16)
+    half.kernels = HalfKernels()
+    tokens = torch.tensor([[0, 50, 83, 54, 156, 57, 135, 0]])
+    count, style, speed = torch.tensor([8]), torch.randn(1, 256), torch.ones(1)
+    said, again = (net.text(tokens, count, style, speed, full=True) for net in (exact, half))
+    assert torch.equal(said.durations, again.durations)
+    frames = said.durations.sum(1)
+    features = torch.randn(1, 2 * int(frames), 512)
+    pitch = torch.full((1, 2 * int(frames)), 150.0)
+    noise = torch.randn(1, 9, 600 * int(frames))
+    extent = Extent(frames * 2, 2 * int(frames), full=True)
+    outputs = []
+    for net in (exact, half):
+        vocoder: Any = net.vocoder
+        bundle = Features(features, pitch, pitch, noise)
+        affines = vocoder.bank(style[:, :128])
+        outputs.append(vocoder.generator(features, bundle, affines, extent, net.kernels))
+    noise_ratio = (outputs[0] - outputs[1]).norm() / outputs[0].norm()
+    assert 1e-5 < noise_ratio < 0.1
 
 
 @pytest.mark.usefixtures("no_library_is_kept")

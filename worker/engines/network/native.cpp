@@ -299,6 +299,74 @@ void kc_conv(const float *x, int64_t steps, int64_t inputs, int64_t outputs, con
   if (mean_out) merge(parts.data(), tasks, outputs, mean_out, variance_out);
 }
 
+static inline vec wide(const uint16_t *p) {
+  vec y;
+  for (int l = 0; l < LANES; l++) {
+    uint32_t bits = (uint32_t)p[l] << 16;
+    float f;
+    std::memcpy(&f, &bits, 4);
+    y[l] = f;
+  }
+  return y;
+}
+
+static inline void narrow(uint16_t *p, vec y) {
+  for (int l = 0; l < LANES; l++) {
+    float f = y[l];
+    uint32_t bits;
+    std::memcpy(&bits, &f, 4);
+    p[l] = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);  // to nearest, ties to even
+  }
+}
+
+// out = activation(scale * (x - mean) / sqrt(variance + eps) + shift) in bfloat16, where x is
+// float32 or, if half, bfloat16. Channels are a multiple of LANES.
+void kc_norm_to_half(const void *x, int64_t half, int64_t steps, int64_t channels,
+                     const float *scale, const float *shift, int64_t activation, float slope,
+                     const float *alpha, uint16_t *out) {
+  const int64_t share = 96, tasks = (steps + share - 1) / share;
+  std::vector<double> parts(tasks * (2 * channels + 1));
+  std::vector<float> mean(channels), variance(channels), inverse(channels, 1.0f);
+  auto at = [&](int64_t t, int64_t c) {
+    const int64_t i = t * channels + c;
+    return half ? wide((const uint16_t *)x + i) : load((const float *)x + i);
+  };
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < tasks; i++) {
+    double *p = parts.data() + i * (2 * channels + 1);
+    const int64_t begin = i * share, end = std::min(steps, begin + share);
+    std::vector<float> sums(2 * channels, 0.0f);
+    for (int64_t t = begin; t < end; t++)
+      for (int64_t c = 0; c < channels; c += LANES)
+        store(&sums[c], load(&sums[c]) + at(t, c));
+    p[0] = (double)(end - begin);
+    for (int64_t c = 0; c < channels; c++) sums[c] /= (float)(end - begin);
+    for (int64_t t = begin; t < end; t++)
+      for (int64_t c = 0; c < channels; c += LANES) {
+        vec d = at(t, c) - load(&sums[c]);
+        store(&sums[channels + c], load(&sums[channels + c]) + d * d);
+      }
+    for (int64_t c = 0; c < 2 * channels; c++) p[1 + c] = sums[c];
+  }
+  merge(parts.data(), tasks, channels, mean.data(), variance.data());
+  for (int64_t c = 0; c < channels; c++) {
+    const float gain = scale[c] / std::sqrt(variance[c] + 1e-5f);
+    mean[c] = shift[c] - mean[c] * gain;
+    variance[c] = gain;
+    if (activation == SNAKE) inverse[c] = 1.0f / alpha[c];
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t t = 0; t < steps; t++)
+    for (int64_t c = 0; c < channels; c += LANES) {
+      vec y = at(t, c) * load(&variance[c]) + load(&mean[c]);
+      if (activation == SNAKE)
+        y = snake(y, load(alpha + c), load(&inverse[c]));
+      else
+        y = y > 0.0f ? y : y * slope;
+      narrow(out + t * channels + c, y);
+    }
+}
+
 // Frees the calling thread's and, as far as they still run, the pool's scratch memory.
 void kc_release() {
 #pragma omp parallel

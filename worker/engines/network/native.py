@@ -230,6 +230,17 @@ def _declare(library: Any) -> Any:
         + [integer, integer, pointer, real, integer] + [pointer] * 3
     )  # fmt: skip
     library.kc_conv.restype = None
+    library.kc_norm_to_half.argtypes = [
+        pointer,
+        integer,
+        integer,
+        integer,
+        pointer,
+        pointer,
+        integer,
+        real,
+    ] + [pointer] * 2
+    library.kc_norm_to_half.restype = None
     return library
 
 
@@ -415,6 +426,55 @@ class NativeKernels(Kernels):
             _address(None if moments is None else moments[0]),
             _address(None if moments is None else moments[1]),
         )  # fmt: skip
+
+
+class HalfKernels(Kernels):
+    """For a processor with bfloat16 matrix units: norm and activation in one pass, to bfloat16.
+
+    The convolutions are torch's, which run on those units when their inputs lie in channels-last.
+    """
+
+    name = "native bfloat16"
+
+    def __init__(self) -> None:
+        """Build or load the library.
+
+        Raises:
+            OSError, subprocess.SubprocessError: there is no compiler, or it fails; the reason.
+        """
+        self._library = load_library(FILTERS["exact"][3])
+        self._lanes: int = self._library.kc_lanes()
+
+    def norm_leaky(self, x: Tensor, extent: Extent, affine: Affine, slope: float) -> Tensor:
+        """Return leaky ReLU of the styled norm, (batch, time, channels), zero in the padding."""
+        if x.shape[-1] % self._lanes:
+            return super().norm_leaky(x, extent, affine, slope)
+        return self._norm(x, extent, affine, (LEAKY, slope, None))
+
+    def norm_snake(self, x: Tensor, extent: Extent, affine: Affine, alpha: Tensor) -> Tensor:
+        """Return Snake of the styled norm, (batch, time, channels), zero in the padding."""
+        if x.shape[-1] % self._lanes:
+            return super().norm_snake(x, extent, affine, alpha)
+        return self._norm(x, extent, affine, (SNAKE, 0.0, alpha))
+
+    def _norm(
+        self,
+        x: Tensor,
+        extent: Extent,
+        affine: Affine,
+        activation: tuple[int, float, Tensor | None],
+    ) -> Tensor:
+        x = x.contiguous()
+        out = torch.zeros_like(x, dtype=torch.bfloat16)
+        kind, slope, alpha = activation
+        half = int(x.dtype == torch.bfloat16)
+        for i, steps in enumerate(extent.lengths.tolist()):
+            self._library.kc_norm_to_half(
+                _address(x[i]), half, steps, x.shape[-1],
+                _address(affine[0][i].contiguous()), _address(affine[1][i].contiguous()),
+                kind, slope, _address(alpha), _address(out[i]),
+            )  # fmt: skip
+        return out
 
 
 def _address(tensor: Tensor | None) -> int | None:
