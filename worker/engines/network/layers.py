@@ -79,6 +79,18 @@ class Extent:
         return x if self.mask is None else x.masked_fill(~self.mask, 0.0)
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x·weightᵀ + bias, (batch, time, out), of x (batch, time, in), weight (out, in).
+
+    For what is a convolution upstream: in float32 on CUDA it is one here too, of one tap, because
+    there cuDNN may use TF32 and torch's matrix products may not.
+    """
+    if x.is_cuda and x.dtype == torch.float32:
+        image = functional.conv2d(x.mT.unsqueeze(2), weight[:, :, None, None], bias)
+        return image.squeeze(2).mT.contiguous()
+    return functional.linear(x, weight, bias)
+
+
 class Conv(nn.Module):
     """A 1-D convolution over (batch, time, channels), run as a 2-D one in channels-last.
 
@@ -102,7 +114,7 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (batch, time, in) to (batch, time', out), in the weight's dtype."""
         if self.taps == 1 and self.stride == 1:
-            return functional.linear(x.to(self.weight.dtype), self.weight[:, :, 0, 0], self.bias)
+            return product(x.to(self.weight.dtype), self.weight[:, :, 0, 0], self.bias)
         return self._convolve(x, self.bias)
 
     def without_bias(self, x: Tensor) -> Tensor:
@@ -156,7 +168,7 @@ class Upsampler(nn.Module):
         if self.overlaps:
             x = functional.pad(x, (0, 0, 1, 1))
             x = torch.cat([x[:, :-1], x[:, 1:]], dim=-1)
-        whole = functional.linear(x, self.weight, self.bias).view(batch, -1, self.channels)
+        whole = product(x, self.weight, self.bias).view(batch, -1, self.channels)
         return whole[:, self.crop : self.crop + steps * self.rate]
 
 
