@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.upstream import log_mel_distance
 from shared.languages import Language
 from shared.voices import parse_voice
 from worker.engines.base import SegmentInput
@@ -42,11 +43,16 @@ def test_it_renders_on_the_gpu_with_the_durations_of_the_cpu(folder: Path) -> No
     np.testing.assert_array_equal(audio.durations, expected.durations)
 
 
-def test_on_the_gpu_too_an_item_depends_on_its_seed_alone(folder: Path) -> None:
-    engine = KokoroEngine.load(str(folder), device="cuda:0")
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_on_the_gpu_too_an_item_depends_on_its_seed_alone(folder: Path, precision: str) -> None:
+    engine = KokoroEngine.load(str(folder), device="cuda:0", precision=precision)
     item, other = segment("həlˈO", "af_heart", 4), segment("wˈɜɹld ænd mˈɔɹ", "af_sky", 9)
     (alone,) = engine.forward([item])
-    np.testing.assert_array_equal(engine.forward([other, item])[1].samples, alone.samples)
+    np.testing.assert_array_equal(engine.forward([item])[0].samples, alone.samples)
+    # Another shape is another algorithm of cuDNN's, so not to the last bit; but the same sound.
+    beside = engine.forward([other, item])[1]
+    one, two = (torch.from_numpy(audio.samples.copy()) for audio in (alone, beside))
+    assert log_mel_distance(one, two) < 0.1
     (reseeded,) = engine.forward([segment("həlˈO", "af_heart", 5)])
     assert not np.array_equal(reseeded.samples, alone.samples)
 

@@ -180,6 +180,7 @@ class CudaRunner:
                 self._frames_most = max(LEAST_STEP, min(SHARE_FRAMES, fits))
                 if triton:
                     self._try_triton()
+                self._rehearse()
                 if graphs and recorder is None:
                     recorder = CudaRecorder(self._device)
             self.graphs = Graphs(recorder if graphs else None)
