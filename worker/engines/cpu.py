@@ -4,6 +4,8 @@ Batching gains nothing here, since one item already fills the cores' arithmetic 
 neighbour would take from it; and an item alone never depends on its neighbours, to the last bit.
 """
 
+import ctypes
+import gc
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +54,7 @@ class CpuRunner:
     def __init__(self, network: Network, precision: str) -> None:
         self._network = network
         network.kernels = cpu_kernels(network, precision)
+        _trim()
         log.info(
             "ready on the CPU",
             action="load",
@@ -86,3 +89,11 @@ class CpuRunner:
         draw_noise(item.seed, noise[0], width)
         samples = self._network.speech(spoken, frames, width, style, noise, full=True)
         return as_audio(samples[0].numpy(), spoken.durations[0].numpy())
+
+
+def _trim() -> None:
+    """Hand back what loading freed: glibc keeps it, in pieces too small for what comes later."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -79,7 +79,9 @@ class KokoroEngine:
                 f"{folder}/config.json describes a network that this engine does not compute "
                 f"({error}). Take config.json and the weights from Kokoro's own release."
             ) from error
-        return cls(kmodel.vocab, _runner(network, device, precision), voices, manifest)
+        vocab = kmodel.vocab
+        del kmodel  # so that its weights are free before the runner lays out its own
+        return cls(vocab, _runner(network, device, precision), voices, manifest)
 
     @property
     def manifest(self) -> EngineManifest:

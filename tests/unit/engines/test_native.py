@@ -21,6 +21,7 @@ from worker.engines.network.kernels import Kernels
 from worker.engines.network.layers import Extent
 from worker.engines.network.native import (
     FILTERS,
+    FRAME_FILTER,
     HalfKernels,
     NativeKernels,
     filtering,
@@ -29,7 +30,7 @@ from worker.engines.network.native import (
 from worker.engines.network.network import Network
 from worker.engines.network.vocoder import Features
 
-CUTS = sorted({cut for cuts in FILTERS.values() for cut in cuts.values()}, key=str)
+CUTS = sorted({FRAME_FILTER, *(cut for cuts in FILTERS.values() for cut in cuts.values())}, key=str)
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,17 @@ class Kernels:
             x = y + x
         return x
 
+    def add_block(
+        self,
+        x: Tensor,
+        block: "SnakeBlock",
+        beside: Tensor,
+        affines: list[Affine],
+        extent: Extent,
+    ) -> Tensor:
+        """Return x plus one block's output for `beside`; both may be overwritten."""
+        return x + self.mean_of_blocks([block], beside, affines, extent)
+
     def mean_of_blocks(
         self, blocks: Sequence["SnakeBlock"], x: Tensor, affines: list[Affine], extent: Extent
     ) -> Tensor:

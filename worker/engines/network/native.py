@@ -11,7 +11,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -81,7 +81,11 @@ FILTERS = {
         ),
     },
 }
-"""By precision and a convolution's taps."""
+"""Of the residual blocks, by precision and a convolution's taps."""
+
+FRAME_FILTER = Filter(2, 3, (0, 1, -1))
+"""Of the blocks at frame rate: they have most weights and least work, so it is memory that counts,
+of which longer filters take more."""
 
 
 def filtering(tile: int, taps: int, places: Sequence[Fraction | int]) -> tuple[Any, Any, Any]:
@@ -310,10 +314,11 @@ class NativeKernels(Kernels):
         Raises:
             OSError, subprocess.SubprocessError: there is no compiler, or it fails; the reason.
         """
-        self._filters = FILTERS[precision]
-        self._libraries = {taps: load_library(cut) for taps, cut in self._filters.items()}
-        self._library = next(iter(self._libraries.values()))
-        self._weights: dict[Conv, Tensor] = {}
+        self._cuts = FILTERS[precision]
+        self._library = load_library(FRAME_FILTER)
+        for cut in self._cuts.values():
+            load_library(cut)
+        self._ready: dict[Conv, tuple[Any, Tensor]] = {}
 
     def prepare(self, network: nn.Module) -> None:
         """Transform the weights of every block that these kernels can compute, once and for all.
@@ -322,31 +327,32 @@ class NativeKernels(Kernels):
         """
         for block in network.modules():
             if isinstance(block, SnakeBlock):
-                self._adopt([*block.convs1, *block.convs2])
+                self._adopt([*block.convs1, *block.convs2], self._cuts)
             elif isinstance(block, FrameBlock):
-                self._adopt([block.conv1, block.conv2])
+                self._adopt([block.conv1, block.conv2], {FRAME_FILTER.taps: FRAME_FILTER})
 
-    def _adopt(self, convs: Sequence[Conv]) -> None:
+    def _adopt(self, convs: Sequence[Conv], cuts: Mapping[int, Filter]) -> None:
         columns, lanes = self._library.kc_columns(), self._library.kc_lanes()
         fits = all(
             conv.weight.shape[0] % columns == 0
             and conv.weight.dtype == torch.float32
             and conv.stride == 1
-            and conv.taps in self._filters
+            and conv.taps in cuts
             and conv.padding == conv.dilation * (conv.taps - 1) // 2
             for conv in convs
         )
         if fits:
             for conv in convs:
-                cut = self._filters[conv.taps]
-                self._weights[conv] = transformed(conv.weight.squeeze(2), cut, columns, lanes)
+                cut = cuts[conv.taps]
+                weight = transformed(conv.weight.squeeze(2), cut, columns, lanes)
+                self._ready[conv] = (load_library(cut), weight)
                 conv.weight = nn.Buffer(conv.weight.new_empty(0))
 
     def frame_block(
         self, block: FrameBlock, x: Tensor, affines: list[Affine], extent: Extent
     ) -> Tensor:
         """Return upstream's `AdainResBlk1d`, zero in the padding."""
-        if block.conv1 not in self._weights:
+        if block.conv1 not in self._ready:
             return super().frame_block(block, x, affines, extent)
         first, second = affines[block.affine], affines[block.affine + 1]
         inner = None
@@ -374,10 +380,35 @@ class NativeKernels(Kernels):
         self, blocks: Sequence[SnakeBlock], x: Tensor, affines: list[Affine], extent: Extent
     ) -> Tensor:
         """Return the mean of several blocks' outputs for the same input; undefined in padding."""
-        if not all(block.convs1[0] in self._weights for block in blocks):
+        if not all(block.convs1[0] in self._ready for block in blocks):
             return super().mean_of_blocks(blocks, x, affines, extent)
+        out = torch.zeros_like(x, memory_format=torch.contiguous_format)
+        self._add_mean(blocks, x.contiguous(), affines, extent, out)
+        return out
+
+    def add_block(
+        self,
+        x: Tensor,
+        block: SnakeBlock,
+        beside: Tensor,
+        affines: list[Affine],
+        extent: Extent,
+    ) -> Tensor:
+        """Return x plus one block's output for `beside`; x is overwritten."""
+        if block.convs1[0] not in self._ready:
+            return super().add_block(x, block, beside, affines, extent)
         x = x.contiguous()
-        out = torch.zeros_like(x)
+        self._add_mean([block], beside.contiguous(), affines, extent, x)
+        return x
+
+    def _add_mean(
+        self,
+        blocks: Sequence[SnakeBlock],
+        x: Tensor,
+        affines: list[Affine],
+        extent: Extent,
+        out: Tensor,
+    ) -> None:
         scratch = torch.empty(2, *x.shape[1:])
         for i, steps in enumerate(extent.lengths.tolist()):
             own = [(scale[i], shift[i]) for scale, shift in affines]
@@ -385,7 +416,6 @@ class NativeKernels(Kernels):
             for block in blocks:
                 target = Target(out[i], factor=1 / len(blocks), add=True)
                 self._snake_block(block, item, scratch, target)
-        return out
 
     def _snake_block(self, block: SnakeBlock, item: Item, scratch: Tensor, target: Target) -> None:
         between, residual = scratch
@@ -419,9 +449,10 @@ class NativeKernels(Kernels):
                 LEAKY if norm.alpha is None else SNAKE, norm.slope, _address(norm.alpha),
             ]  # fmt: skip
         out, moments = target.out, target.moments
-        self._libraries[conv.taps].kc_conv(
+        library, weight = self._ready[conv]
+        library.kc_conv(
             _address(x), steps, x.shape[-1], out.shape[-1], *entering,
-            _address(self._weights[conv]), _address(conv.bias), conv.taps, conv.dilation,
+            _address(weight), _address(conv.bias), conv.taps, conv.dilation,
             _address(target.residual), target.factor, int(target.add), _address(out),
             _address(None if moments is None else moments[0]),
             _address(None if moments is None else moments[1]),

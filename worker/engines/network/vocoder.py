@@ -165,7 +165,8 @@ class Generator(nn.Module):
                 x = torch.cat([x[:, 1:2], x], dim=1)  # reflected by one step at the start
             extent = extent.scaled(up.rate, 1 if last else 0)
             beside = self.source_convs[i](harmonics).to(x.dtype)
-            x = x + kernels.mean_of_blocks([block], beside, affines, extent)
+            x = kernels.add_block(x, block, beside, affines, extent)
+            del beside
             blocks = list(self.blocks)[i * self.branches : (i + 1) * self.branches]
             x = extent.clear(kernels.mean_of_blocks(blocks, x, affines, extent))
         spectrum = self.out(functional.leaky_relu(x, LAST_SLOPE))
