@@ -39,6 +39,8 @@ MEMORY_MOST_MIB = 1.6 * 1024
 GROWTH_MOST_MIB = 50.0
 RECYCLE_SHARE_MOST = 0.02
 ANSWER_WITHIN_S = 600.0
+PATIENCE = 3
+"""On a machine that is busy with other things a class gets one round rather than an hour."""
 PART_LEAST_SHARE = 0.005
 Segment = dict[str, Any]
 
@@ -58,7 +60,7 @@ class Size:
         upstream_segments: rendered by upstream's bare loop.
         memory_s: the loop ends early after so long.
         releases: calls of `release_memory` that are timed.
-        items: compared with upstream in float32.
+        items: compared with upstream in float32; none: nothing is compared.
     """
 
     checkpoint: str
@@ -98,7 +100,7 @@ QUICK = Size(
     upstream_segments=4,
     memory_s=10.0,
     releases=100,
-    items=1,
+    items=0,  # the unit tests hold the tiny checkpoint to more
 )
 
 
@@ -219,7 +221,8 @@ def take_turns(sides: dict[str, Side], segments: list[Segment], size: Size) -> l
     least, most = size.rounds
     began = time.monotonic()
     for number in range(most):
-        if number >= least and time.monotonic() - began > size.class_s:
+        took_s = time.monotonic() - began
+        if took_s > (size.class_s if number >= least else PATIENCE * size.class_s):
             break
         # Who begins changes, lest one always meet the caches that another left.
         for way in ways if number % 2 == 0 else reversed(ways):
@@ -417,6 +420,31 @@ def _three(one: dict[str, float]) -> list[Cell]:
     return [f"{one['relative_rms']:.1e}", one["snr_db"], one["log_mel"]]
 
 
+def compare(model: Path, size: Size) -> dict[str, Any]:
+    """Return what `engine_equality` finds, in a process of its own."""
+    progress("comparing with upstream")
+    output = run_module(
+        "benchmarks.engine_equality",
+        *("--model", str(model), "--items", str(size.items)),
+        *("--precisions", *size.precisions),
+        within_s=ANSWER_WITHIN_S,
+    )
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+def equality_targets(found: dict[str, Any]) -> list[Target]:
+    """Return how near the audio was to be, and is."""
+    floor = found["float32"]["upstream"]["relative_rms"]
+    beside = found["float32"][EXACT]["relative_rms"] / floor if floor else None
+    return [
+        Target(
+            "float64: relative RMS, in 10⁻⁹", 1e9 * found["float64"]["most_relative_rms"], most=1
+        ),
+        Target("float32: relative RMS beside upstream's own", beside, most=1.5),
+    ]
+
+
 # All of it
 
 
@@ -454,15 +482,7 @@ def measure(chosen: Namespace, folder: Path) -> Report:
         else f"{' and '.join(size.precisions)}; model: {model.name}",
         quick=chosen.quick,
     )
-    progress("comparing with upstream")
-    equality = json.loads(
-        run_module(
-            "benchmarks.engine_equality",
-            *("--model", str(model), "--items", str(size.items)),
-            *("--precisions", *size.precisions),
-            within_s=ANSWER_WITHIN_S,
-        )
-    )
+    equality = compare(model, size) if size.items else None
     progress("speed")
     speeds, facts, profiles = speed(chosen, model, classes, size)
     progress("memory")
@@ -472,7 +492,10 @@ def measure(chosen: Namespace, folder: Path) -> Report:
     task_s = mixed.audio_s / mixed.rate / len(classes[MIXED])
     recycled, started, released = recycling(kept[EXACT], task_s, kept[UPSTREAM])
     report.tables += [speed_table(speeds), memory_table(kept), recycled]
-    report.tables += [*equality_tables(equality, size.precisions), *profiles]
+    if equality is not None:
+        report.tables += equality_tables(equality, size.precisions)
+        report.targets += equality_targets(equality)
+    report.tables += profiles
     report.notes += [
         f"threads: {chosen.threads} on each side; torch's own kernels: "
         f"{facts[UPSTREAM]['cpu_capability']}",
@@ -503,7 +526,7 @@ def measure(chosen: Namespace, folder: Path) -> Report:
         "recycle_share": started,
         "release_share": released,
     }
-    report.targets += targets(speeds, kept, started + released, equality)
+    report.targets += targets(speeds, kept, started + released)
     return report
 
 
@@ -530,7 +553,6 @@ def targets(
     speeds: dict[str, list[Speed]],
     kept: dict[str, dict[str, Any]],
     share: float,
-    equality: dict[str, Any],
 ) -> list[Target]:
     """Return what was promised, and what came of it."""
     ours = kept[EXACT]
@@ -540,7 +562,6 @@ def targets(
         if way.side != UPSTREAM and not way.batched:
             ratio = statistics.median(_ratios(way, base))
             found.append(Target(f"{way.side}, times upstream, {MIXED}", ratio, least=FASTER_LEAST))
-    floor = equality["float32"]["upstream"]["relative_rms"]
     return [
         *found,
         Target("resident memory at its peak, MiB", ours["peak_mib"], most=MEMORY_MOST_MIB),
@@ -548,12 +569,6 @@ def targets(
             "growth from the first mark to the last, MiB", ours["growth_mib"], most=GROWTH_MOST_MIB
         ),
         Target("share of recycling and releasing", share, most=RECYCLE_SHARE_MOST),
-        Target("float64: relative RMS", equality["float64"]["most_relative_rms"], most=1e-9),
-        Target(
-            "float32: relative RMS beside upstream's own",
-            equality["float32"]["exact"]["relative_rms"] / floor if floor else None,
-            most=1.5,
-        ),
     ]
 
 

@@ -30,15 +30,15 @@ from worker.engines.kokoro import KokoroEngine
 from worker.engines.runner import Prepared
 from worker.engines.voicepacks import VoicePacks
 
-SMALL = [(12, "af_heart", 1.5), (1, "bf_emma", 2.0), (5, "jf_alpha", 1.0)]
+SMALL = [(10, "af_heart", 2.0), (1, "bf_emma", 2.5)]
 """Tokens, voice and speed of a batch that is mostly padding: in float64 each second is dear."""
 USUAL = [
-    (24, "af_heart", 1.0),
-    (40, "bf_emma", 1.7),
-    (12, "jf_alpha", 0.6),
-    (30, "zf_xiaobei", 1.0),
-    (18, "am_adam", 1.2),
-    (35, "ef_dora", 2.0),
+    (12, "af_heart", 1.0),
+    (20, "bf_emma", 1.7),
+    (6, "jf_alpha", 0.6),
+    (15, "zf_xiaobei", 1.0),
+    (9, "am_adam", 1.2),
+    (18, "ef_dora", 2.0),
 ]
 
 
