@@ -5,6 +5,7 @@ dead. It reads each child's note, so a child needs not answer anything.
 """
 
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -24,6 +25,10 @@ from worker.context import worker_folder
 from worker.note import ChildState, leaving_mark, read_notes
 
 log = structlog.get_logger()
+
+LEAVE_SLACK_S = 1.5
+"""Seconds beyond its grace that a worker told to stop has to let go of what it holds. What it then
+still waits for, a Redis or a store that is away, its parent doesn't: the lease tells others."""
 
 
 class Keeper(threading.Thread):
@@ -59,6 +64,7 @@ class Keeper(threading.Thread):
         self._interval_s = min(1.0, settings.lease_s / 5)
         self._stopping = threading.Event()
         self._leaving = False
+        self._leave_by = math.inf
         self._started_at = time.time()
         self._recycles = 0
         self._kills = 0
@@ -72,6 +78,8 @@ class Keeper(threading.Thread):
 
     def leave(self) -> None:
         """Know from now on that children end because the worker was told to stop; tell them."""
+        if not self._leaving:
+            self._leave_by = time.monotonic() + self._settings.soft_shutdown_s + LEAVE_SLACK_S
         self._leaving = True
         with contextlib.suppress(OSError):
             leaving_mark(self._folder).touch()
@@ -89,7 +97,8 @@ class Keeper(threading.Thread):
         for path, child in read_notes(self._folder):
             if child.fatal is not None:
                 self._on_fatal(child.fatal)
-            if child.overdue and child.running:
+            late = time.monotonic() > self._leave_by and child.pid != os.getpid()
+            if (child.overdue or late) and child.running:
                 self._kill(child)
             if child.running:
                 children.append(child)
@@ -122,6 +131,7 @@ class Keeper(threading.Thread):
         except RedisError:
             return  # its note stays, and so the next round tries again
         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+        path.with_suffix(".due").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         self._recycles += 1
         log.info(

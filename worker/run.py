@@ -9,6 +9,8 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 import random
 import signal
 import warnings
+from collections.abc import Callable
+from types import FrameType
 
 import structlog
 from celery import signals
@@ -85,6 +87,12 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         task_time_limit=None if threads else _time_limit_s(stage, settings),
     )
 
+    # Celery tells only after it has waited for the task under way, which should hear of it first.
+    @signals.worker_ready.connect(weak=False)
+    def _hear_first(**_: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+            _call_before(number, keeper.leave)
+
     @signals.worker_shutting_down.connect(weak=False)
     def _leave(**_: object) -> None:
         keeper.leave()
@@ -107,6 +115,20 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         keeper.stop()
         bell.close()
     return EXIT_FATAL if fatal else 0
+
+
+def _call_before(number: signal.Signals, call: Callable[[], None]) -> None:
+    """Have a call made whenever a signal comes, before what is done about it now."""
+    handler = signal.getsignal(number)
+    if not callable(handler) or getattr(handler, "calls", None) == call:
+        return
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        call()
+        handler(signum, frame)
+
+    handle.calls = call  # type: ignore[attr-defined]
+    signal.signal(number, handle)
 
 
 def _time_limit_s(stage: Stage, settings: Settings) -> float:

@@ -1,10 +1,14 @@
 """What a killed process must not change. The whole fault suite comes on top of these."""
 
 import time
+from pathlib import Path
 
 import pytest
+import redis
 
+from deploy.redis_server import RedisServer
 from shared.ledger.states import JobStatus
+from tests.conftest import free_port
 from tests.integration.workers.conftest import Cluster
 from tests.integration.workers.test_way import wav_spec
 from worker.context import EXIT_FATAL
@@ -162,3 +166,30 @@ def test_lost_segment_audio_fails_one_job_and_is_rendered_again_for_the_next(
     second = cluster.finished(cluster.submit(text))
     assert (second.status, second.error_code) == (JobStatus.FAILED, "object_missing")
     assert cluster.finished(cluster.submit(text)).status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("sleep_s", [0.05, 600])
+def test_a_worker_told_to_stop_ends_within_its_grace_though_redis_is_gone(
+    tmp_path: Path, sleep_s: float
+) -> None:
+    server = RedisServer(tmp_path / "redis", free_port())
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        alone = Cluster(client, server, tmp_path)
+        try:
+            alone.start("plan")
+            model = f"scripted:sleep_s={sleep_s}"
+            synth = alone.start("synth", model=model, batch_max=1, soft_shutdown_s=1)
+            alone.submit("\n\n".join(f"Paragraph number {n} of many." for n in range(400)))
+            alone.wait(lambda: alone.phase("synth.0") == "rendering")
+            child = alone.child("synth.0")
+            server.kill()
+            time.sleep(2)  # finished audio is waiting for Redis now
+            assert synth.process is not None
+            synth.process.terminate()
+            synth.process.wait(15)
+            assert not is_running(child)
+        finally:
+            alone.group.stop()
+            server.stop()
+            alone.celery.close()
