@@ -140,7 +140,10 @@ class Settings(BaseSettings):
         64, ge=1, le=256, description="Most segments in one batch; the engine may ask for fewer."
     )
     recycle_after_jobs: int = Field(
-        500, ge=1, description="Tasks after which a worker's child process is replaced."
+        500,
+        ge=1,
+        description="Tasks after which a worker's child process is replaced; a task of a synth "
+        "worker is up to 10 s of batches, or one short job.",
     )
     recycle_jitter: float = Field(
         0.2,

@@ -3,21 +3,30 @@
 The child says who it is and by when its present work must be done; the parent renews the child's
 lease while it lives and keeps to that, and ends it when it doesn't. A file can be read whatever
 the child is doing.
+
+A child that has many short things to do, or several at a time, keeps their deadlines in a second
+file, mapped into its memory: writing one is a store of eight bytes, which waits for no disk and no
+other thread, and is on file before the next instruction.
 """
 
 import json
+import math
+import mmap
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 log = structlog.get_logger()
+
+DEADLINES = 16
+"""Things one process does at a time, at most; the first place is its main thread's."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,11 @@ class Note:
         self._facts: dict[str, Any] = {}
         self._born = _born(os.getpid())
         self._written = False
+        self._shown = ("", False)
         self._front: tuple[str, float | None] = ("loading", None)
-        self._beside: dict[object, tuple[str, float]] = {}
         self._lock = threading.Lock()
+        self._due: memoryview[float] | None = None
+        self._free = list(range(1, DEADLINES))
 
     @property
     def leaving(self) -> bool:
@@ -95,28 +106,40 @@ class Note:
         with self._lock:
             self._facts |= facts
             self._front = (phase, None if within_s is None else time.monotonic() + within_s)
+            if self._due is not None:
+                self._due[0] = math.inf
             self._put(fatal)
 
-    def done(self) -> None:
-        """Be idle; the next write will say so: the thread a device waits for writes no file.
+    def begin(self, phase: str, *, within_s: float, **facts: Any) -> None:
+        """Be in a phase again and again: only the first time does this write the note.
 
-        Until then the deadline that was kept to still stands.
+        The deadline is on file when this returns, always.
         """
-        with self._lock:
-            self._front = ("idle", None)
+        due = self._deadlines()
+        due[0] = time.monotonic() + within_s
+        self._facts |= facts
+        if self._shown != (phase, True):
+            with self._lock:
+                self._front = (phase, None)
+                self._put()
+
+    def done(self) -> None:
+        """Have no deadline; the phase stays until the next note: it would be read too rarely."""
+        self._deadlines()[0] = math.inf
+
+    def _deadlines(self) -> "memoryview[float]":
+        if self._due is None:
+            with self._lock:
+                self._due = _map_deadlines(self._path.with_suffix(".due"))
+        return self._due
 
     def _put(self, fatal: str | None = None) -> None:
         phase, deadline = self._front
-        deadlines = [at for _, at in self._beside.values()]
-        if deadline is not None:
-            deadlines.append(deadline)
-        if phase == "idle" and self._beside:
-            phase = next(iter(self._beside.values()))[0]
         state = ChildState(
             self._incarnation,
             os.getpid(),
             phase,
-            min(deadlines, default=None),
+            deadline,
             fatal,
             dict(self._facts),
             self._born,
@@ -132,6 +155,7 @@ class Note:
             log.warning("note not written", action="note", phase=phase, error=str(error))
         else:
             self._written = True
+            self._shown = (phase, deadline is None)
 
     @contextmanager
     def busy(self, phase: str, *, within_s: float, **facts: Any) -> Iterator[None]:
@@ -146,18 +170,41 @@ class Note:
     def beside(self, phase: str, *, within_s: float) -> Iterator[None]:
         """Do something in another thread, with a deadline of its own, for the length of a block.
 
-        It is shown as the phase while the process is otherwise idle.
+        Nothing but the deadline is told of it.
         """
-        key = object()
+        due = self._deadlines()
         with self._lock:
-            self._beside[key] = (phase, time.monotonic() + within_s)
-            self._put()
+            place = self._free.pop()
+        due[place] = time.monotonic() + within_s
         try:
             yield
         finally:
+            due[place] = math.inf
             with self._lock:
-                del self._beside[key]
-                self._put()
+                self._free.append(place)
+
+
+def _map_deadlines(path: Path) -> "memoryview[float]":
+    """Return a row of deadlines that is also a file; all are infinitely far."""
+    none = memoryview(bytearray(8 * DEADLINES)).cast("d")
+    for place in range(DEADLINES):
+        none[place] = math.inf
+    try:
+        # Written, not stretched: a page that a full disk has no room for would end the process.
+        path.write_bytes(none.cast("B"))
+        with path.open("r+b") as file:
+            return memoryview(mmap.mmap(file.fileno(), 8 * DEADLINES)).cast("d")
+    except OSError as error:
+        log.warning("deadlines not on file", action="note", error=str(error))
+        return none
+
+
+def _first_deadline(path: Path) -> float | None:
+    try:
+        row = memoryview(path.read_bytes()).cast("d")
+    except (OSError, TypeError):
+        return None
+    return min((at for at in row if at < math.inf), default=None)
 
 
 def leaving_mark(folder: Path) -> Path:
@@ -170,9 +217,14 @@ def read_notes(folder: Path) -> list[tuple[Path, ChildState]]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append((path, ChildState(**json.loads(path.read_text()))))
+            child = ChildState(**json.loads(path.read_text()))
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             continue
+        first = _first_deadline(path.with_suffix(".due"))
+        if first is not None:
+            deadline = first if child.deadline is None else min(first, child.deadline)
+            child = replace(child, deadline=deadline)
+        found.append((path, child))
     return found
 
 

@@ -2,7 +2,9 @@
 
 In: how to claim, begin, size and keep a batch. Out: batches to work on, one after another, for the
 length of a shift. The caller's thread does the work on the device and nothing else; keeping
-and claiming ahead have threads of their own, which the device's work leaves free to run.
+and claiming ahead have threads of their own, which the device's work leaves free to run. Between
+two batches the caller's thread waits for none of them: on a machine whose cores are all taken each
+such wait costs milliseconds, because both sides have to be given a core in turn.
 
     claim 1 ─▶ work 1 ───────▶ work 2 ───────▶ work 3
                       claim 2 ↗  keep 1  claim 3 ↗  keep 2
@@ -17,21 +19,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-C = TypeVar("C")
+B = TypeVar("B")
 R = TypeVar("R")
 T = TypeVar("T")
 
-SHIFT_S, SHIFT_BATCHES = 2.0, 256
-"""How long a task begins batches, and how many. Between two tasks the device idles for some
-milliseconds (all is stored, Celery hands over, memory goes back to the driver), so a task is
-many batches; but it ends well within the grace of a worker that is told to stop."""
+SHIFT_S, SHIFT_BATCHES = 10.0, 2048
+"""How long a task begins batches, and how many. Between two tasks the device idles for 10 to 50 ms
+(all is stored, Celery hands over, memory goes back to the driver, a first batch is claimed), so a
+task is many batches. A worker that is told to stop begins no other batch, however long a task."""
 
-LEAD_S, LEAD_SHARE = 0.015, 0.1
-"""How long before the device's expected end the next batch is claimed: what a claim over a network
-takes, and by how much expectations err."""
+LEAD_S, LEAD_SHARE, LEAD_CLAIMS, LEAD_MOST_S = 0.01, 0.15, 2.0, 0.5
+"""How long before the device's expected end the next batch is claimed: so many seconds, by how much
+expectations err, and so many times what the slower of the last claims took; the latter bounded,
+lest an outage of Redis have the next batches claimed too early."""
 
 PATIENCE_S, PATIENCE_SHARE = 1.0, 1.0
 """How far beyond its expectation a batch may run before what was claimed ahead is given back."""
@@ -40,52 +44,86 @@ KEPT_MOST = 2
 """Batches being kept at a time, the one just worked off among them: a store that takes as long as
 the device does, or stumbles once, then idles no device. Each is a batch's audio in memory."""
 
+SHIFT_CREW = KEPT_MOST + 2
+"""Threads of a shift: one claims ahead while another may still be giving back."""
+
 STOP_GRACE_S = 0.5
 """How long a process told to end waits for a batch that is being kept; it takes milliseconds."""
 
 
-class Step(threading.Thread, Generic[T]):
-    """A call in a thread of its own, whose result or exception is asked for later.
-
-    A daemon: a process told to end must not wait for a store that is away.
-    """
+class Step(Generic[T]):
+    """A call that another thread makes, whose result or exception is asked for later."""
 
     def __init__(self, call: Callable[[], T]) -> None:
-        super().__init__(daemon=True)
         self._call = call
+        self._over = threading.Event()
         self._result: T | None = None
         self._error: BaseException | None = None
-        self.start()
 
-    def run(self) -> None:
+    def make(self) -> None:
         """Make the call."""
         try:
             self._result = self._call()
         except BaseException as error:  # raised again where it is asked for
             self._error = error
+        finally:
+            self._over.set()
 
-    @property
-    def failed(self) -> bool:
-        """Whether it has ended in an exception."""
-        return self._error is not None
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for its end."""
+        self._over.wait(timeout_s)
 
     def result(self) -> T:
         """Wait for its end; return what the call returned, or raise what it raised."""
-        self.join()
+        self._over.wait()
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
 
 
-def together(calls: Sequence[Callable[[], T]], most: int) -> list[T]:
-    """Make the calls, `most` at a time; return their results in order or raise the first error."""
-    results: list[T] = []
-    running: deque[Step[T]] = deque()
-    for call in calls:
-        if len(running) == most:
-            results.append(running.popleft().result())
-        running.append(Step(call))
-    return results + [step.result() for step in running]
+class Crew:
+    """A few threads that make calls for others, kept from one call to the next.
+
+    They are daemons: a process told to end must not wait for a store that is away.
+
+    Args:
+        size: calls made at a time.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._steps: SimpleQueue[Step[object] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = False
+
+    def do(self, call: Callable[[], T]) -> Step[T]:
+        """Have a call made as soon as one of the threads is free; does not wait for it to begin."""
+        step = Step(call)
+        if not self._started:
+            self._start()
+        self._steps.put(step)  # type: ignore[arg-type]
+        return step
+
+    def together(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """Make the calls; return their results in order or raise the first error."""
+        return [step.result() for step in [self.do(call) for call in calls]]
+
+    def close(self) -> None:
+        """End the threads, each after the call it is making; what waits is made before."""
+        for _ in range(self._size if self._started else 0):
+            self._steps.put(None)
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._started:
+                for _ in range(self._size):
+                    threading.Thread(target=self._work, daemon=True).start()
+                self._started = True
+
+    def _work(self) -> None:
+        while (step := self._steps.get()) is not None:
+            step.make()
+            del step  # a kept batch is tens of megabytes
 
 
 class Pace:
@@ -93,6 +131,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._s_per_unit: float | None = None
+        self._claim_s = 0.0
 
     def expected_s(self, size: float) -> float | None:
         """Return how long a batch of a size will take; None before the first was seen."""
@@ -104,14 +143,24 @@ class Pace:
         known = self._s_per_unit
         self._s_per_unit = fresh if known is None else 0.7 * known + 0.3 * fresh
 
+    def lead_s(self, expected_s: float) -> float:
+        """Return how long before the expected end of a batch the next is to be claimed."""
+        claim_s = min(LEAD_CLAIMS * self._claim_s, LEAD_MOST_S)
+        return LEAD_S + LEAD_SHARE * expected_s + claim_s
+
+    def learn_claim(self, took_s: float) -> None:
+        """Remember how long a claim took: a slow one for some twenty more."""
+        self._claim_s = max(took_s, 0.9 * self._claim_s)
+
 
 @dataclass(frozen=True)
-class Plan(Generic[C, R]):
-    """What a shift's batches are and how they are handled; an empty batch is no work.
+class Plan(Generic[B, R]):
+    """What a shift's batches are and how they are handled; a batch that is false is no work.
 
     Attributes:
         claim: return the next batch; nothing counts against it before it is begun.
-        begin: return what of a claimed batch is still to be done; called right before the work.
+        begin: say that the work on a claimed batch begins; called right before. False if nothing of
+            it is left to be done. It should not wait for an answer.
         give_back: undo a claim that was not begun.
         size: of a batch, in units that its time on the device grows with.
         alone: whether nothing else may be under way while this batch is worked on and kept.
@@ -119,19 +168,93 @@ class Plan(Generic[C, R]):
         stopping: whether the process was told to stop, so that nothing new is begun.
     """
 
-    claim: Callable[[], Sequence[C]]
-    begin: Callable[[Sequence[C]], Sequence[C]]
-    give_back: Callable[[Sequence[C]], None]
-    size: Callable[[Sequence[C]], float]
-    alone: Callable[[Sequence[C]], bool]
+    claim: Callable[[], B]
+    begin: Callable[[B], bool]
+    give_back: Callable[[B], None]
+    size: Callable[[B], float]
+    alone: Callable[[B], bool]
     keep: Callable[[R], None]
     stopping: Callable[[], bool]
 
 
-class Shift(Generic[C, R]):
+class Ahead(Generic[B]):
+    """One batch claimed while another is worked on: by one thread, taken by the device's."""
+
+    def __init__(self, plan: Plan[B, R], pace: Pace, expected_s: float) -> None:
+        self._plan = plan
+        self._pace = pace
+        self._expected_s = expected_s
+        self._changed = threading.Condition()
+        self._wanted = False
+        self._settled = False
+        self._over = False
+        self._batch: B | None = None
+        self._error: BaseException | None = None
+
+    def claim(self) -> None:
+        """Claim shortly before the device is expected to be free, or when it is."""
+        lead_s = self._pace.lead_s(self._expected_s)
+        wait_s = max(0.0, self._expected_s - lead_s)
+        due_at = time.monotonic() + wait_s
+        if wait_s:
+            self._wait_until_wanted(wait_s)
+        try:
+            batch = None if self._over or self._plan.stopping() else self._plan.claim()
+        except BaseException as error:  # raised again where the batch is taken
+            self._settle(error=error)
+            return
+        self._settle(batch)
+        # From when it should have woken: on a machine without a core to spare that is most of it.
+        self._pace.learn_claim(time.monotonic() - due_at)
+        if batch:
+            patience_s = PATIENCE_S + PATIENCE_SHARE * self._expected_s
+            self._wait_until_wanted(lead_s + patience_s)
+            with self._changed:
+                if self._wanted:
+                    return  # whoever wants it has it
+                self._batch = None
+            self._plan.give_back(batch)
+
+    @property
+    def settled(self) -> bool:
+        """Whether `take` would return at once."""
+        return self._settled
+
+    def take(self, *, over: bool = False) -> B | None:
+        """Return the batch, waiting for the claim; None if there is none or it was given back.
+
+        Args:
+            over: the shift is; what is not claimed yet need not be.
+        """
+        with self._changed:
+            self._wanted, self._over = True, over
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._settled)
+            if self._error is not None:
+                raise self._error
+            batch, self._batch = self._batch, None
+            return batch
+
+    def abandon(self) -> None:
+        """Claim nothing more, and wait for nobody; what is claimed stays with this process."""
+        with self._changed:
+            self._wanted = self._over = True
+            self._changed.notify_all()
+
+    def _settle(self, batch: B | None = None, error: BaseException | None = None) -> None:
+        with self._changed:
+            self._batch, self._error, self._settled = batch, error, True
+            self._changed.notify_all()
+
+    def _wait_until_wanted(self, within_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._wanted, within_s)
+
+
+class Shift(Generic[B, R]):
     """Batches worked off one after another until none waits or the shift is over.
 
-        with Shift(plan, pace, most=…, within_s=…) as shift:
+        with Shift(plan, pace, crew, most=…, within_s=…) as shift:
             for batch in shift:
                 shift.keep(work(batch))
 
@@ -139,6 +262,7 @@ class Shift(Generic[C, R]):
     batch. A process told to exit (`SystemExit`) waits `STOP_GRACE_S` only.
 
     Args:
+        crew: of `SHIFT_CREW` threads, to keep and to claim ahead.
         most: batches.
         within_s: seconds after which no batch is begun but one claimed ahead.
 
@@ -147,15 +271,18 @@ class Shift(Generic[C, R]):
         wall_s: seconds from the start of the first batch's claim to the end of the block.
     """
 
-    def __init__(self, plan: Plan[C, R], pace: Pace, *, most: int, within_s: float) -> None:
+    def __init__(
+        self, plan: Plan[B, R], pace: Pace, crew: Crew, *, most: int, within_s: float
+    ) -> None:
         self._plan = plan
         self._pace = pace
+        self._crew = crew
         self._most = most
         self._began_at = time.monotonic()
         self._ends_at = self._began_at + within_s
-        self._ahead: Step[Sequence[C]] | None = None
-        self._wanted = threading.Event()
-        self._over = False
+        self._ahead: Ahead[B] | None = None
+        self._claiming: Step[None] | None = None
+        self._rendered: deque[R] = deque()
         self._keeping: deque[Step[None]] = deque()
         self._size = 0.0
         self._work_at = 0.0
@@ -165,27 +292,35 @@ class Shift(Generic[C, R]):
     def __enter__(self) -> Self:
         return self
 
-    def __iter__(self) -> Iterator[Sequence[C]]:
+    def __iter__(self) -> Iterator[B]:
         while self._may_go_on():
             self._let_keep(KEPT_MOST - 1)
-            claimed = self._next_claim()
-            if not claimed:
+            batch = self._next_claim()
+            if not batch:
                 return
-            alone = self._plan.alone(claimed)
+            alone = self._plan.alone(batch)
             if alone:
                 self._let_keep(0)
-            batch = self._plan.begin(claimed)
-            if batch:
+            if self._plan.begin(batch):
                 self._work_begins(batch)
                 yield batch
             if alone:
                 self._let_keep(0)
 
     def keep(self, result: R) -> None:
-        """Say that the device is free again, and have put away what came of the batch."""
+        """Say that the device is free again, and have put away what came of the batch.
+
+        That begins with the device's next batch, if that is at hand: whoever is woken before
+        would compete with it for a core.
+        """
         took_s = time.monotonic() - self._work_at
         self._pace.learn(self._size, took_s)
-        self._keeping.append(Step(lambda: self._plan.keep(result)))
+        self._rendered.append(result)
+
+    def _hand_over(self) -> None:
+        while self._rendered:
+            result = self._rendered.popleft()
+            self._keeping.append(self._crew.do(lambda kept=result: self._plan.keep(kept)))  # type: ignore[misc]
 
     def _may_go_on(self) -> bool:
         if self._plan.stopping() or self.batches >= self._most:
@@ -194,40 +329,32 @@ class Shift(Generic[C, R]):
 
     def _let_keep(self, most: int) -> None:
         """Wait until at most so many batches are being kept; raise what keeping one raised."""
+        if not most:
+            self._hand_over()
         while len(self._keeping) > most:
             self._keeping.popleft().result()
 
-    def _next_claim(self) -> Sequence[C]:
+    def _next_claim(self) -> B | None:
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
-            self._wanted.set()
-            claimed = ahead.result()
-            if claimed:
-                return claimed
+            if not ahead.settled:
+                self._hand_over()
+            batch = ahead.take()
+            if batch:
+                return batch
+        self._hand_over()
         return self._plan.claim()
 
-    def _work_begins(self, batch: Sequence[C]) -> None:
+    def _work_begins(self, batch: B) -> None:
         self.batches += 1
         self._size = self._plan.size(batch)
-        self._work_at = time.monotonic()
         expected_s = self._pace.expected_s(self._size)
-        if expected_s is None or self.batches >= self._most:
-            return
-        if self._work_at + expected_s < self._ends_at:
-            self._wanted = wanted = threading.Event()
-            self._ahead = Step(lambda: self._claim_ahead(wanted, expected_s))
-
-    def _claim_ahead(self, wanted: threading.Event, expected_s: float) -> Sequence[C]:
-        """Claim shortly before the device is expected to be free, or when it is."""
-        lead_s = LEAD_S + LEAD_SHARE * expected_s
-        wanted.wait(max(0.0, expected_s - lead_s))
-        if self._over or self._plan.stopping():
-            return ()
-        claimed = self._plan.claim()
-        if claimed and not wanted.wait(lead_s + PATIENCE_S + PATIENCE_SHARE * expected_s):
-            self._plan.give_back(claimed)
-            return ()
-        return claimed
+        self._work_at = now = time.monotonic()
+        last = expected_s is None or self.batches >= self._most or now + expected_s >= self._ends_at
+        if expected_s is not None and not last:
+            self._ahead = Ahead(self._plan, self._pace, expected_s)
+            self._claiming = self._crew.do(self._ahead.claim)
+        self._hand_over()
 
     def __exit__(
         self,
@@ -235,20 +362,23 @@ class Shift(Generic[C, R]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over = True
-        self._wanted.set()
+        self._hand_over()
+        if self._ahead is not None:
+            self._ahead.abandon()
         told_to_exit = kind is not None and not issubclass(kind, Exception)
         for step in self._keeping:
             step.join(STOP_GRACE_S if told_to_exit else None)
         self.wall_s = time.monotonic() - self._began_at if self.batches else 0.0
         if told_to_exit:
             return
-        if self._ahead is not None:
-            self._ahead.join()
+        if self._claiming is not None:
+            self._claiming.join()
         if kind is not None:
             return  # what is held is the caller's to let go of, and this error the first
         self._let_keep(0)
         if self._ahead is not None:
-            unused = self._ahead.result()
+            unused = self._ahead.take(over=True)
             if unused:
                 self._plan.give_back(unused)
+        if self._claiming is not None:
+            self._claiming.result()

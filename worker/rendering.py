@@ -5,19 +5,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, lru_cache, partial
+from itertools import compress
 from typing import Any
 
 import structlog
 
 from shared.errors import ClusterError, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
+from shared.ledger.beginning import Beginning, Lines
 from shared.ledger.messages import RenderedSegment, Rings, SegmentClaim
-from shared.voices import parse_voice
+from shared.voices import VoiceMix, parse_voice
 from worker.engines.base import Engine, SegmentAudio, SegmentInput
 from worker.engines.device import device_memory, release_memory
 from worker.engines.plausibility import check_audio
-from worker.pipeline import SHIFT_BATCHES, SHIFT_S, Pace, Plan, Shift, together
+from worker.pipeline import SHIFT_BATCHES, SHIFT_CREW, SHIFT_S, Crew, Pace, Plan, Shift
 from worker.segment_audio import encode_segment
 from worker.stage import Stage
 
@@ -28,8 +30,29 @@ PHONEME_S = 1 / 17
 
 
 STORED_AT_ONCE = 8
-"""Objects of a batch that are on their way to the store at a time: its answers take long, not its
-bytes."""
+"""Objects that are on their way to the store at a time: its answers take long, not its bytes."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claimed batch with all that can be made ready before the device is free for it.
+
+    Attributes:
+        claims: its members; none: there was nothing to claim.
+        inputs: for the engine, of each member.
+        error: why these could not be made, if so.
+        beginning: for saying that it begins; None without members.
+    """
+
+    claims: Sequence[SegmentClaim]
+    inputs: Sequence[SegmentInput]
+    error: ClusterError | None
+    beginning: Beginning | None
+    size: float = 0.0
+    minutes: float = 1.0
+
+    def __bool__(self) -> bool:
+        return bool(self.claims)
 
 
 @dataclass(frozen=True)
@@ -41,12 +64,14 @@ class Batch:
         audios: of each member; none when it failed.
         synthesis_s: seconds the engine took.
         error: why it failed, if it did.
+        beginning: knows which of its members were this process's to render.
     """
 
     claims: Sequence[SegmentClaim]
     audios: Sequence[SegmentAudio]
     synthesis_s: float
     error: ClusterError | None = None
+    beginning: Beginning | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +95,16 @@ class Rendering(Stage):
     """Renders one batch at a time with the one engine of this process.
 
     Attributes:
+        crew: threads that claim ahead and keep.
+        storers: threads that put objects into the store, for all batches together.
         busy_s: seconds the engine has rendered.
         shift_s: seconds there was something to render, or time was lost over the next.
     """
 
     engine: Engine
     pace: Pace = field(default_factory=Pace)
+    crew: Crew = field(default_factory=lambda: Crew(SHIFT_CREW))
+    storers: Crew = field(default_factory=lambda: Crew(STORED_AT_ONCE))
     busy_s: float = 0.0
     shift_s: float = 0.0
 
@@ -90,26 +119,60 @@ class Rendering(Stage):
             self.batch_most, phonemes=self.engine.batch_phonemes, ahead=True
         )
 
+    @cached_property
+    def lines(self) -> Lines:
+        """Connections on which batches are begun."""
+        return Lines(self.ledger.client)
+
+    def prepare(self, claims: Sequence[SegmentClaim]) -> Work:
+        """Make ready what can be before the device is free."""
+        if not claims:
+            return Work((), (), None, None)
+        inputs: Sequence[SegmentInput] = ()
+        failure = None
+        try:
+            inputs = [_input(claim) for claim in claims]
+        except ClusterError as error:
+            failure = error
+        beginning = Beginning(self.ledger, self.lines, claims)
+        size, minutes = padded_phonemes(claims), minutes_of_speech(claims)
+        return Work(claims, inputs, failure, beginning, size, minutes)
+
+    def begin(self, work: Work) -> bool:
+        """Say that a batch's rendering begins; its attempts count from here on.
+
+        What Redis says to that is read when the batch is kept (`confirm`), except for a suspect:
+        with nothing else under way there is time to ask first.
+        """
+        assert work.beginning is not None  # noqa: S101 - only work without members has none
+        work.beginning.send()
+        return not work.claims[0].solo or bool(work.beginning.ours())
+
+    def give_back(self, work: Work) -> None:
+        """Undo a claim that was not begun."""
+        if work.beginning is not None:
+            work.beginning.drop()
+        self.bell.ring(self.ledger.return_segments(work.claims))
+
     @contextmanager
     def shift(
-        self, claim: Callable[[], Sequence[SegmentClaim]], keep: Callable[[Batch], None]
-    ) -> Iterator[Shift[SegmentClaim, Batch]]:
+        self, claim: Callable[[], Work], keep: Callable[[Batch], None]
+    ) -> Iterator[Shift[Work, Batch]]:
         """Work batches off for a block; device memory goes back to the driver afterwards."""
         plan = Plan(
             claim=claim,
-            begin=self.ledger.begin_segments,
-            give_back=lambda claims: self.bell.ring(self.ledger.return_segments(claims)),
-            size=padded_phonemes,
-            alone=lambda claims: claims[0].solo,
+            begin=self.begin,
+            give_back=self.give_back,
+            size=lambda work: work.size,
+            alone=lambda work: work.claims[0].solo,
             keep=keep,
             stopping=lambda: self.note.leaving,
         )
-        shift = Shift(plan, self.pace, most=SHIFT_BATCHES, within_s=SHIFT_S)
+        shift = Shift(plan, self.pace, self.crew, most=SHIFT_BATCHES, within_s=SHIFT_S)
         try:
             with shift:
                 yield shift
         finally:
-            self.note.done()
             if shift.batches:
                 self.shift_s += shift.wall_s
                 facts: dict[str, Any] = {"busy_s": self.busy_s, "shift_s": self.shift_s}
@@ -119,30 +182,45 @@ class Rendering(Stage):
                     facts |= {"device_bytes": memory[0], "device_total_bytes": memory[1]}
                 self.note.write("idle", **facts)
 
-    def render(self, claims: Sequence[SegmentClaim]) -> Batch:
-        """Render a batch, and do nothing else: the device waits meanwhile.
-
-        The note says so until `keeping` has written what is under way then.
-        """
-        within_s = self.settings.render_timeout_s * minutes_of_speech(claims)
-        self.note.write("rendering", within_s=within_s, batch=len(claims))
+    def render(self, work: Work) -> Batch:
+        """Render a batch, and do nothing else: the device waits meanwhile."""
+        within_s = self.settings.render_timeout_s * work.minutes
+        self.note.begin("rendering", within_s=within_s, batch=len(work.claims))
         started = time.monotonic()
         audios: Sequence[SegmentAudio] = ()
-        failure = None
-        try:
-            audios = self.engine.forward([_input(claim) for claim in claims])
-        except ClusterError as error:
-            failure = error
+        failure = work.error
+        if failure is None:
+            try:
+                audios = self.engine.forward(work.inputs)
+            except ClusterError as error:
+                failure = error
         took_s = time.monotonic() - started
         self.busy_s += took_s
         self.note.done()
-        return Batch(claims, audios, took_s, failure)
+        return Batch(work.claims, audios, took_s, failure, work.beginning)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
         """Store and record a batch for a block, beside the rendering of another."""
         with self.note.beside("storing", within_s=self.settings.store_timeout_s + 60):
             yield
+
+    def confirm(self, batch: Batch) -> Batch:
+        """Return what of a batch was this process's to render; the rest is dropped.
+
+        It was given to somebody else, or its job has ended, between claim and beginning.
+        """
+        if batch.beginning is None:
+            return batch
+        ours = {claim.token for claim in self.persist(batch.beginning.ours)}
+        if len(ours) == len(batch.claims):
+            return batch
+        mine = [claim.token in ours for claim in batch.claims]
+        return replace(
+            batch,
+            claims=list(compress(batch.claims, mine)),
+            audios=list(compress(batch.audios, mine)),
+        )
 
     def check(self, batch: Batch) -> CheckedBatch:
         """Return the good audio; members without are given back or fail their job."""
@@ -164,7 +242,7 @@ class Rendering(Stage):
 
     def store(self, batch: CheckedBatch) -> StoredBatch:
         """Put each member's audio into object storage under a key that holds its token."""
-        stored = together([partial(self._store_one, *item) for item in batch.done], STORED_AT_ONCE)
+        stored = self.storers.together([partial(self._store_one, *item) for item in batch.done])
         return StoredBatch(stored, batch.synthesis_s)
 
     def _store_one(self, claim: SegmentClaim, audio: SegmentAudio) -> RenderedSegment:
@@ -239,13 +317,18 @@ def _is_permanent(error: ClusterError) -> bool:
     return isinstance(error, PermanentError)
 
 
+@lru_cache(maxsize=256)
+def _voice(text: str) -> VoiceMix:
+    return parse_voice(text)
+
+
 def _input(claim: SegmentClaim) -> SegmentInput:
     payload = claim.payload
     return SegmentInput(
         phonemes=payload.phonemes,
         text=payload.text,
         language=payload.language,
-        voice=parse_voice(payload.voice),
+        voice=_voice(payload.voice),
         speed=payload.speed,
         seed=payload.seed,
     )

@@ -12,13 +12,10 @@ the stage's own object (`worker.planning`, `rendering`, `assembling`, `deliverin
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from shared.ledger.messages import SegmentClaim
     from worker.assembling import Assembling
     from worker.delivering import Delivering
     from worker.planning import Planning
-    from worker.rendering import Batch, Rendering
+    from worker.rendering import Batch, Rendering, Work
 
 
 def plan(stage: "Planning") -> bool:
@@ -41,21 +38,22 @@ def synth(stage: "Rendering") -> bool:
     (`worker.pipeline`): only `render` is done with nothing but the device in mind.
     """
 
-    def claim() -> "Sequence[SegmentClaim]":
+    def claim() -> "Work":
         claims, rings = stage.claim()
         stage.bell.ring(rings)  # another worker may start on the rest while this one renders
-        return claims
+        return stage.prepare(claims)
 
     def keep(rendered: "Batch") -> None:
         with stage.keeping():
-            good = stage.check(rendered)
+            ours = stage.confirm(rendered)
+            good = stage.check(ours)
             stored = stage.store(good)
             rings = stage.record(stored)
             stage.bell.ring(rings)
 
     with stage.shift(claim, keep) as shift:
-        for claims in shift:
-            shift.keep(stage.render(claims))
+        for work in shift:
+            shift.keep(stage.render(work))
     return shift.batches > 0
 
 

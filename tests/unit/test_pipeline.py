@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from worker import pipeline
-from worker.pipeline import Pace, Plan, Shift, together
+from worker.pipeline import SHIFT_CREW, Crew, Pace, Plan, Shift
 
 WAIT_S = 20.0
 
@@ -44,13 +44,13 @@ class Line:
         self.claimed.release()
         return batch
 
-    def begin(self, batch: Sequence[int]) -> Sequence[int]:
+    def begin(self, batch: list[int]) -> bool:
         with self.lock:
             self.unbegun -= 1
         self.note("begin", batch[0])
-        return batch
+        return True
 
-    def give_back(self, batch: Sequence[int]) -> None:
+    def give_back(self, batch: list[int]) -> None:
         with self.lock:
             self.unbegun -= 1
             self.returned.extend(batch)
@@ -64,7 +64,7 @@ class Line:
     def shift(
         self, *, pace: Pace | None = None, alone: set[int] | None = None, **limits: Any
     ) -> Any:
-        plan: Plan[int, int] = Plan(
+        plan: Plan[list[int], int] = Plan(
             claim=self.claim,
             begin=self.begin,
             give_back=self.give_back,
@@ -73,7 +73,24 @@ class Line:
             keep=self.keep,
             stopping=lambda: self.stop,
         )
-        return Shift(plan, pace or Pace(), **{"most": 100, "within_s": 60.0, **limits})
+        return Shift(plan, pace or Pace(), crew(), **{"most": 100, "within_s": 60.0, **limits})
+
+
+CREWS: list[Crew] = []
+
+
+@pytest.fixture(autouse=True)
+def _end_threads() -> Iterator[None]:
+    yield
+    while CREWS:
+        CREWS.pop().close()
+
+
+def crew(size: int = SHIFT_CREW) -> Crew:
+    """Return threads of a shift's own: one that hangs on purpose must not stop other tests."""
+    made = Crew(size)
+    CREWS.append(made)
+    return made
 
 
 def paced(s_per_unit: float) -> Pace:
@@ -128,7 +145,7 @@ def test_the_next_is_claimed_only_shortly_before_the_device_is_expected_to_be_fr
                 began = time.monotonic()
                 line.claimed.acquire(timeout=WAIT_S)
                 assert line.claimed.acquire(timeout=WAIT_S)
-                assert claims[1] - began >= 0.5 - pipeline.LEAD_S - 0.5 * pipeline.LEAD_SHARE - 0.01
+                assert claims[1] - began >= 0.5 - Pace().lead_s(0.5) - 0.01
             shift.keep(batch[0])
 
 
@@ -279,7 +296,7 @@ def test_a_shift_ends_after_its_time_or_its_batches() -> None:
 def test_a_claim_of_which_nothing_is_left_when_it_begins_is_passed_over() -> None:
     line = Line([[0], [1], [2]])
     begin = line.begin
-    line.begin = lambda batch: [] if begin(batch) == [1] else batch  # type: ignore[method-assign]
+    line.begin = lambda batch: begin(batch) and batch != [1]  # type: ignore[method-assign]
     with line.shift(pace=paced(0.001)) as shift:
         for batch in shift:
             shift.keep(batch[0])
@@ -293,13 +310,14 @@ def test_calls_made_together_answer_in_order_and_raise_what_they_raise() -> None
         barrier.wait()
         return number
 
-    assert together([lambda n=n: meet(n) for n in range(8)], 4) == list(range(8))  # type: ignore[misc]
+    four = crew(4)
+    assert four.together([lambda n=n: meet(n) for n in range(8)]) == list(range(8))  # type: ignore[misc]
 
     def fail() -> int:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        together([fail], 4)
+        four.together([fail])
 
 
 def test_the_last_batches_tell_most_of_how_long_the_next_will_take() -> None:
@@ -310,3 +328,78 @@ def test_the_last_batches_tell_most_of_how_long_the_next_will_take() -> None:
     for _ in range(20):
         pace.learn(100, 3.0)
     assert pace.expected_s(100) == pytest.approx(3.0, rel=0.01)
+
+
+def test_between_two_batches_the_devices_thread_waits_for_no_other() -> None:
+    line = Line([[n] for n in range(6)])
+    slow = threading.Event()
+
+    def stumble(number: int) -> None:
+        if number == 1:
+            slow.wait(WAIT_S)
+
+    line.on_keep = stumble
+    began: dict[int, float] = {}
+    ended: dict[int, float] = {}
+    with line.shift(pace=paced(0.05)) as shift:
+        for batch in shift:
+            began[batch[0]] = time.monotonic()
+            if batch == [3]:
+                slow.set()  # 1 is still being kept while 2 is worked on
+            time.sleep(0.05)
+            ended[batch[0]] = time.monotonic()
+            shift.keep(batch[0])
+    assert began[2] - ended[1] < 1, "it waits for the store"
+    assert sorted(line.kept) == list(range(6))
+
+
+def test_a_batch_is_kept_only_once_the_next_has_begun_if_that_is_at_hand() -> None:
+    line = Line([[0], [1]])
+    with line.shift(pace=paced(0.001)) as shift:
+        for batch in shift:
+            deadline = time.monotonic() + WAIT_S
+            while batch == [0] and ("claim", 1) not in line.events:
+                assert time.monotonic() < deadline
+            time.sleep(0.05)  # claimed, and laid ready
+            shift.keep(batch[0])
+    at = {event: place for place, event in enumerate(line.events)}
+    assert at["begin", 1] < at["kept", 0]
+
+
+def test_the_only_batch_begins_at_once_and_is_kept_without_another() -> None:
+    line = Line([[0]])
+    began = time.monotonic()
+    with line.shift(pace=paced(30)) as shift:
+        for batch in shift:
+            assert time.monotonic() - began < 1, "it waits for company"
+            shift.keep(batch[0])
+    assert line.kept == [0]
+    assert time.monotonic() - began < 5
+
+
+def test_batches_of_one_that_take_long_are_each_claimed_in_time() -> None:
+    line = Line([[n] for n in range(4)])
+    gaps = []
+    free = None
+    with line.shift(pace=paced(0.3)) as shift:
+        for batch in shift:
+            if free is not None:
+                gaps.append(time.monotonic() - free)
+            time.sleep(0.3)
+            free = time.monotonic()
+            shift.keep(batch[0])
+    assert line.kept == [0, 1, 2, 3]
+    assert line.returned == []
+    assert max(gaps) < 0.2
+
+
+def test_slow_claims_are_made_earlier_and_a_very_slow_one_not_much() -> None:
+    pace = Pace()
+    at_first = pace.lead_s(1.0)
+    pace.learn_claim(0.1)
+    assert pace.lead_s(1.0) == pytest.approx(at_first + 0.1 * pipeline.LEAD_CLAIMS)
+    pace.learn_claim(60)
+    assert pace.lead_s(1.0) == at_first + pipeline.LEAD_MOST_S
+    for _ in range(200):
+        pace.learn_claim(0.001)
+    assert pace.lead_s(1.0) < at_first + 0.01

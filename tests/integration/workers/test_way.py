@@ -1,6 +1,7 @@
 """A job's way through real workers."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -97,3 +98,17 @@ def test_a_child_is_replaced_after_its_share_of_tasks(cluster: Cluster) -> None:
         assert cluster.finished(uid).status is JobStatus.SUCCEEDED
     assert cluster.child("synth.0") != first
     cluster.wait(lambda: float(cluster.client.hget("kc:totals", "recycles") or 0) >= 2)
+
+
+def test_a_lone_short_segment_starts_at_once_on_an_idle_worker(cluster: Cluster) -> None:
+    # Long enough that a wait for company or for an expected end would show.
+    cluster.start("synth", model="scripted:sleep_s=2", batch_max=64)
+    assert cluster.finished(cluster.submit("So it knows what to expect.")).status is (
+        JobStatus.SUCCEEDED
+    )
+    uid = cluster.submit("Alone.")
+    cluster.wait(lambda: cluster.client.zcard(f"kc:job:{uid}:ready"))
+    began = time.monotonic()
+    cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
+    assert time.monotonic() - began < 1
+    assert cluster.finished(uid).status is JobStatus.SUCCEEDED
