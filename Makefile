@@ -71,10 +71,10 @@ bench-growth: $(VENV)/.local ## Measure jobs of up to 2,000,000 characters, and 
 	$(call bench,growth,,$(short))
 
 bench-claim: $(VENV)/.local ## Measure what a claim costs Redis, and how well batches are filled
-	$(call bench,claim)
+	$(call bench,claim,,$(short))
 
 bench-busy: $(VENV)/.local ## Measure the share of the time that a worker's device works
-	$(call bench,busy)
+	$(call bench,busy,,$(short))
 
 bench-long: $(VENV)/.local ## Measure the memory a text of 2,000,000 characters needs
 	$(call bench,long_text,,$(short))

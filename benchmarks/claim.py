@@ -5,22 +5,17 @@ In: backlogs of made-up jobs. Out: for each, and for each number of waiting segm
 batch that is not padding. Uses a Redis of its own and the ledger's real scripts.
 """
 
-import argparse
 import asyncio
-import json
 import math
-import platform
 import random
-import socket
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
 import redis.asyncio
 
-from deploy.redis_server import RedisServer
+from benchmarks.report import Report, Table, options
+from benchmarks.rig import bench, settings_for, workplace
 from shared.formats import AudioFormat
 from shared.languages import Language
 from shared.ledger import work
@@ -32,6 +27,8 @@ from shared.ledger.work import WorkLedger
 from shared.manifest import EngineStamp
 
 PEEKS = (16, 32, 64, 128, 256)
+QUICK_PEEKS = (work.PEEK,)
+QUICK_BACKLOGS = 2
 MOST, PHONEMES = 32, 4080
 """A batch: 8 of the longest segments, or up to 32 short ones."""
 CLAIMS = 100
@@ -143,13 +140,13 @@ def in_order(jobs: Jobs) -> float:
     return sum(lengths) / sum(len(group) * max(group) for group in groups)
 
 
-def run(url: str) -> list[dict[str, Any]]:
+def run(url: str, names: Sequence[str], peeks: Sequence[int]) -> list[dict[str, Any]]:
     """Measure every backlog with every window."""
     rows = []
     with redis.Redis.from_url(url) as client:
-        for name, make in BACKLOGS.items():
-            jobs = make(random.Random(7))  # noqa: S311 - the same backlog at each run
-            for peek in PEEKS:
+        for name in names:
+            jobs = BACKLOGS[name](random.Random(7))  # noqa: S311 - the same backlog at each run
+            for peek in peeks:
                 client.flushall()
                 asyncio.run(fill_ledger(url, jobs))
                 plan_all(client, jobs)
@@ -161,33 +158,39 @@ def run(url: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="kc-bench-") as folder:
-        server = RedisServer(Path(folder), port)
-        server.start()
-        try:
-            rows = run(server.url)
-        finally:
-            server.stop()
-    print(
-        f"\n{platform.machine()}, Python {platform.python_version()}; batches of at most {MOST} "
-        f"segments and {PHONEMES} phonemes with padding, {CLAIMS} claims each\n"
+    """Measure and report."""
+    chosen = options(__doc__).parse_args()
+    names = list(BACKLOGS)[: QUICK_BACKLOGS if chosen.quick else None]
+    with workplace() as folder, bench(settings_for(folder)) as rig:
+        rows = run(rig.server.url, names, QUICK_PEEKS if chosen.quick else PEEKS)
+    report = Report(
+        "claim",
+        "what a claim costs Redis, and how well the batches it forms are filled",
+        corpus="made-up phoneme counts of sentences: log-normal, half below 75, at most 510",
+        precision="no engine",
+        quick=chosen.quick,
+        figures={"claims": rows},
+        notes=[
+            f"batches of at most {MOST} segments and {PHONEMES} phonemes with padding, "
+            f"{CLAIMS} claims each",
+            "fill: the share of a padded batch that is no padding",
+        ],
     )
-    print("| backlog | in order, by 8 | looked at | Redis µs a claim | segments a batch | fill |")
-    print("|---|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row['backlog']} | {row['in_order_fill']:.0%} | {row['peek']} | "
-            f"{row['us_per_claim']:.0f} | {row['segments_per_batch']:.1f} | {row['fill']:.0%} |"
+    report.tables.append(
+        Table(
+            "Claims",
+            [
+                "backlog",
+                "looked at",
+                "fill in order, by 8",
+                "Redis, µs a claim",
+                "segments a batch",
+                "fill",
+            ],
+            [list(row.values()) for row in rows],
         )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2))
+    )
+    report.publish(chosen.json)
 
 
 if __name__ == "__main__":
