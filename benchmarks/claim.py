@@ -119,7 +119,7 @@ def measure(client: redis.Redis, peek: int) -> dict[str, Any]:
     client.config_resetstat()
     batches = []
     for _ in range(CLAIMS):
-        claims, _ = worker.claim_segments(MOST, phonemes=PHONEMES, ahead=True)
+        claims = worker.claim_segments(MOST, phonemes=PHONEMES, ahead=True)
         if not claims:
             break
         batches.append(claims)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from anyio import to_thread
 from fastapi import FastAPI
 
 from gateway import audio, cluster, deliveries, health, jobs, metrics
@@ -20,8 +19,7 @@ from gateway.pace import Pace
 from gateway.services import Services
 from shared.addresses import parse_rules
 from shared.apikeys import KeyFile
-from shared.bell import Bell, make_celery
-from shared.connections import connect, connect_async
+from shared.connections import connect_async
 from shared.ledger.intake import Intake
 from shared.lookup import Resolver, system_resolver
 from shared.settings import Settings
@@ -56,13 +54,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake = Intake(connect_async(settings.redis_url))
-        # The ringing threads' own: the other client belongs to the event loop.
-        ringing_client = connect(settings.redis_url, retries=0)
         services = Services(
             settings=settings,
             intake=intake,
             storage=storage,
-            bell=Bell(make_celery(settings), ringing_client),
             keys=keys,
             rules=rules,
             resolver=resolver,
@@ -78,9 +73,6 @@ def create_app(
         finally:
             services.draining.set()
             await services.watch.stop()
-            services.ringers.shutdown(wait=False, cancel_futures=True)
-            await to_thread.run_sync(services.bell.close)
-            ringing_client.close()
             await intake.client.aclose()
 
     app = FastAPI(

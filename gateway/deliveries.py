@@ -11,7 +11,6 @@ from gateway.openapi import problems
 from gateway.schemas import Delivery, DeliveryList
 from gateway.services import ServicesOf
 from gateway.views import delivery_view
-from shared.ledger.messages import Rings
 from shared.ledger.states import DeliveryStatus
 
 log = structlog.get_logger()
@@ -48,7 +47,6 @@ async def replay_delivery(
     if before in {DeliveryStatus.PENDING, DeliveryStatus.SENDING}:
         raise DeliveryPending()
     log.info("delivery replayed", action="replay", job_id=record.uid, delivery_id=delivery_id)
-    await services.ring(Rings(deliver=True))
     for delivery in await services.intake.deliveries(record.uid):
         if delivery.id == delivery_id:
             return JSONResponse(delivery_view(delivery), 202)

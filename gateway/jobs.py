@@ -20,7 +20,6 @@ from gateway.views import whole_job
 from shared.errors import InvalidInput
 from shared.job_view import job_view
 from shared.ledger.intake import CURSOR
-from shared.ledger.messages import Rings
 from shared.ledger.records import JobRecord
 from shared.ledger.states import TERMINAL, JobStatus
 
@@ -182,14 +181,12 @@ async def cancel_job(
 ) -> Response:
     """End a job; work that has not begun never begins."""
     record = await find_job(services, caller, job_id)
-    before, deliver = await services.intake.cancel(record.uid)
+    before = await services.intake.cancel(record.uid)
     if before is None:
         raise JobNotFound()
     if before in TERMINAL:
         raise JobTerminal(f"The job has ended already: it is {before}.")
     log.info("job canceled", action="cancel", job_id=record.uid)
-    if deliver:
-        await services.ring(Rings(deliver=True))
     record = await find_job(services, caller, record.uid)
     return JSONResponse(await whole_job(services.intake, record, services.base_url(request)), 202)
 

@@ -1,4 +1,4 @@
-"""The way of a submission, on a page: validate, admit, record, ring."""
+"""The way of a submission, on a page: validate, admit, record."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,10 +20,8 @@ from gateway.offload import offload
 from gateway.requests import JobRequest, WebhookRequest
 from gateway.services import Services
 from shared.addresses import check_url
-from shared.bell import MOST_WAITING
 from shared.languages import language_of_voice, parse_language
 from shared.ledger.intake import Submission, Verdict
-from shared.ledger.messages import Rings
 from shared.ledger.records import JobRecord, JobSpec, NewJob
 from shared.lookup import resolve_async
 from shared.manifest import EngineManifest
@@ -109,8 +107,6 @@ async def submit(
     submission = await services.intake.create(job, caller.limits)
     if submission.verdict is Verdict.CREATED:
         log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
-        if submission.wakeups < MOST_WAITING:
-            await services.ring(Rings(plan=True))
     return await _accepted(services, submission)
 
 

@@ -1,10 +1,13 @@
 """Wake-ups over Celery. They may be lost, late or doubled: the ledger is the truth.
 
-In: which stages have work. Out: one message per stage, on that stage's queue.
+The ledger's scripts ring by themselves, with a message that Celery has made for them; `Bell` is how
+the reconciler rings, through Celery's own door.
 """
 
 import contextlib
+import json
 from enum import StrEnum
+from typing import Any
 
 import redis
 import structlog
@@ -13,7 +16,6 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from shared.connections import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S
-from shared.ledger.messages import Rings
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -38,11 +40,8 @@ class Stage(StrEnum):
         return f"kc.{self}"
 
 
-def make_celery(settings: Settings) -> Celery:
-    """Return the Celery application: carrier of wake-ups, nothing else."""
-    # The longest task is one that holds finished audio while the store is away.
-    time_limit_s = max(settings.render_budget_s, settings.assemble_timeout_s) + 60
-    app = Celery("kokoro-cluster", broker=settings.redis_url, set_as_current=False)
+def _carrier(broker: str) -> Celery:
+    app = Celery("kokoro-cluster", broker=broker, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=True,
@@ -61,22 +60,54 @@ def make_celery(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_heartbeat=10,
-        broker_transport_options={
-            "visibility_timeout": int(3 * time_limit_s),
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            "socket_timeout": REPLY_TIMEOUT_S,
-            "socket_connect_timeout": CONNECT_TIMEOUT_S,
-            "socket_keepalive": True,
-            "health_check_interval": 10,
-            "max_retries": 1,
-        },
     )
+    return app
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Return the Celery application: carrier of wake-ups, nothing else."""
+    # The longest task is one that holds finished audio while the store is away.
+    time_limit_s = max(settings.render_budget_s, settings.assemble_timeout_s) + 60
+    app = _carrier(settings.redis_url)
+    app.conf.broker_transport_options = {
+        "visibility_timeout": int(3 * time_limit_s),
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": REPLY_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "max_retries": 1,
+    }
     return app
 
 
 MOST_WAITING = 32
 """Wake-ups in a queue beyond which one more would tell nobody anything new."""
+
+
+def wakeup_template() -> str:
+    """Return a wake-up as Celery writes it into Redis, with `@stage@` and `@id@` to be filled in.
+
+    It is the same in every process of one version of Celery and Kombu, and made by them: sent into
+    a queue in memory and taken out again.
+    """
+    name = "kc.@stage@"
+    with _carrier("memory://") as app, app.connection_for_write() as connection:
+        app.send_task(
+            name,
+            queue=name,
+            connection=connection,
+            task_id="@id@",
+            reply_to="nobody",
+            ignore_result=True,
+            retry=False,
+        )
+        channel: Any = connection.default_channel
+        message = channel._get(name)  # what every transport of Kombu implements
+    message["headers"]["origin"] = "ledger"
+    message["properties"]["delivery_tag"] = "@id@"
+    return json.dumps(message)
 
 
 class Bell:
@@ -86,13 +117,8 @@ class Bell:
         self._app = app
         self._client = client
 
-    def ring(self, rings: Rings) -> None:
-        """Wake one worker of each stage named."""
-        for stage in Stage:
-            if getattr(rings, stage.value):
-                self._ring(stage)
-
-    def _ring(self, stage: Stage) -> None:
+    def ring(self, stage: Stage) -> None:
+        """Wake one worker of a stage."""
         try:
             if self.waiting(stage) < MOST_WAITING:
                 self._app.send_task(stage.task, queue=stage.queue, ignore_result=True, retry=False)

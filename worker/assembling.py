@@ -17,7 +17,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.formats import FORMATS, SAMPLE_RATE_HZ
-from shared.ledger.messages import AssemblyClaim, Rings
+from shared.ledger.messages import AssemblyClaim
 from shared.ledger.records import OutputFile, SegmentRecord
 from worker.assemble.assembler import AssemblyItem, EncodedFile, Pause, assemble
 from worker.stage import Stage
@@ -118,11 +118,11 @@ class Assembling(Stage):
             outputs.append(OutputFile(file.format, key, file.bytes, file.audio_s, file.sha256))
         return outputs
 
-    def record(self, claim: AssemblyClaim, outputs: list[OutputFile]) -> Rings:
+    def record(self, claim: AssemblyClaim, outputs: list[OutputFile]) -> None:
         """End the job; if somebody else did, these files are deleted."""
         encode_s = time.monotonic() - self.started
         try:
-            rings = self.persist(lambda: self.ledger.finish_job(claim, outputs, encode_s=encode_s))
+            self.persist(lambda: self.ledger.finish_job(claim, outputs, encode_s=encode_s))
         except LostLease:
             self.storage.delete([output.key for output in outputs])
             raise
@@ -133,4 +133,3 @@ class Assembling(Stage):
             audio_s=round(outputs[0].audio_s, 3),
             encode_s=round(encode_s, 3),
         )
-        return rings

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from shared.bell import Bell, Stage, make_celery
+from shared.bell import Stage
 from shared.connections import connect
 from shared.errors import ClusterError
 from shared.languages import Language
@@ -52,7 +52,6 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
             lease_s=settings.lease_s,
             attempts_max=settings.attempts_max,
         ),
-        "bell": Bell(make_celery(settings), client),
         "storage": open_storage(
             settings.storage,
             endpoint=settings.storage_endpoint,

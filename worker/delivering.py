@@ -10,7 +10,7 @@ import structlog
 from shared.addresses import AddressRules, parse_rules
 from shared.errors import LostLease
 from shared.job_view import job_view, timestamp
-from shared.ledger.messages import DeliveryClaim, Rings
+from shared.ledger.messages import DeliveryClaim
 from shared.ledger.records import JobRecord
 from shared.ledger.states import DeliveryStatus
 from worker.deliver.payload import webhook_body
@@ -39,14 +39,11 @@ class Delivering(Stage):
 
     @contextmanager
     def busy(self, claim: DeliveryClaim) -> Iterator[None]:
-        """Hold the claim for a block, and let another thread take the next one meanwhile."""
-        self.bell.ring(Rings(deliver=True))
+        """Hold the claim for a block."""
         try:
             yield
         except LostLease:
             log.info("lease lost", action="deliver", job_id=claim.uid, delivery=claim.id)
-        # Whoever was woken meanwhile may have found all of the host's slots taken; one is free now.
-        self.bell.ring(Rings(deliver=True))
 
     def frozen_body(self, claim: DeliveryClaim) -> bytes:
         """Return the bytes of this delivery, the same at every attempt."""

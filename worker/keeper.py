@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from shared.bell import Bell, Stage
+from shared.bell import Stage
 from shared.ledger.leases import Leases
 from shared.settings import Settings
 from worker.context import worker_folder
@@ -47,7 +47,6 @@ class Keeper(threading.Thread):
         stage: Stage,
         worker: str,
         leases: Leases,
-        bell: Bell,
         *,
         own: Callable[[], list[str]],
         on_fatal: Callable[[str], None],
@@ -57,7 +56,6 @@ class Keeper(threading.Thread):
         self._stage = stage
         self._worker = worker
         self._leases = leases
-        self._bell = bell
         self._own = own
         self._on_fatal = on_fatal
         self._folder = worker_folder(settings, worker)
@@ -125,7 +123,7 @@ class Keeper(threading.Thread):
         """Give back what an ended child held, now rather than when its lease lapses."""
         mid_work = child.phase not in {"idle", "loading", "fatal"}
         try:
-            rings = self._leases.release(child.incarnation, stopped=self._leaving)
+            self._leases.release(child.incarnation, stopped=self._leaving)
             if not self._leaving:
                 self._leases.count("children_killed" if mid_work else "recycles")
         except RedisError:
@@ -137,7 +135,6 @@ class Keeper(threading.Thread):
         log.info(
             "child replaced", action="recycle", pid=child.pid, phase=child.phase, mid_work=mid_work
         )
-        self._bell.ring(rings)
 
     def _describe(self, children: list[ChildState]) -> dict[str, Any]:
         facts: dict[str, Any] = {}
@@ -179,7 +176,7 @@ class Keeper(threading.Thread):
                 self._bury(path, child)
         with contextlib.suppress(RedisError):
             for incarnation in self._own():
-                self._bell.ring(self._leases.release(incarnation, stopped=True))
+                self._leases.release(incarnation, stopped=True)
             self._leases.withdraw(self._worker)
         shutil.rmtree(self._folder, ignore_errors=True)
         self.alive_file.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import structlog
 
 from shared.errors import LostLease, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
-from shared.ledger.messages import NewSegment, PlanClaim, Rings, SegmentPayload
+from shared.ledger.messages import NewSegment, PlanClaim, SegmentPayload
 from worker.plan.planner import Planner
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
 from worker.stage import Stage
@@ -94,12 +94,12 @@ class Planning(Stage):
             final=window.final,
         )
 
-    def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> Rings:
+    def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> None:
         """Write a planned slice into the ledger."""
         segments = [self._new_segment(claim, planned) for planned in sliced.segments]
         # From here on it is Redis that may be slow, and waiting for it is no reason to be killed.
         self.note.write("storing", within_s=self.settings.store_timeout_s + 60)
-        rings = self.persist(
+        self.persist(
             lambda: self.ledger.add_segments(
                 claim,
                 segments,
@@ -117,7 +117,6 @@ class Planning(Stage):
             chars=sliced.consumed,
             final=window.final,
         )
-        return rings
 
     def _new_segment(self, claim: PlanClaim, planned: PlannedSegment) -> NewSegment:
         if planned.kind is SegmentKind.PAUSE:

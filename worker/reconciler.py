@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 from shared.bell import Bell, Stage
 from shared.errors import StorageUnavailable
 from shared.ledger.leases import Leases
-from shared.ledger.messages import Rings
 from shared.ledger.upkeep import Upkeep
 from shared.settings import Settings
 from shared.storage import Storage
@@ -58,8 +57,7 @@ class Reconciler:
     def round(self) -> None:
         """Do one round."""
         self.release_the_dead()
-        _, deliver = self._upkeep.expire_jobs()
-        self._bell.ring(Rings(deliver=deliver))
+        self._upkeep.expire_jobs()
         self.ring_the_unattended()
         if time.monotonic() - self._swept_at >= SWEEP_INTERVAL_S:
             self._swept_at = time.monotonic()
@@ -75,14 +73,14 @@ class Reconciler:
         for name, since in self._lapsed_since.items():
             if now - since >= min(GRACE_S, self._settings.lease_s):
                 log.warning("lease lapsed", action="release", incarnation=name)
-                self._bell.ring(self._leases.release_if_dead(name))
+                self._leases.release_if_dead(name)
 
     def ring_the_unattended(self) -> None:
         """Ring each stage that has work and no wake-up on its way."""
         backlog = self._upkeep.backlog()
         for stage in Stage:
             if getattr(backlog, stage.value) and self._bell.waiting(stage) == 0:
-                self._bell.ring(Rings(**{stage.value: True}))
+                self._bell.ring(stage)
 
     def sweep(self) -> None:
         """Delete what its time to live has passed."""

@@ -14,7 +14,7 @@ import structlog
 from shared.errors import ClusterError, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.beginning import Beginning, Lines
-from shared.ledger.messages import RenderedSegment, Rings, SegmentClaim
+from shared.ledger.messages import RenderedSegment, SegmentClaim
 from shared.voices import VoiceMix, parse_voice
 from worker.engines.base import Engine, SegmentAudio, SegmentInput
 from worker.engines.device import device_memory, release_memory
@@ -113,7 +113,7 @@ class Rendering(Stage):
         """Segments to claim at a time."""
         return min(self.settings.batch_max, self.engine.batch_most)
 
-    def claim(self) -> tuple[list[SegmentClaim], Rings]:
+    def claim(self) -> list[SegmentClaim]:
         """Claim a batch that the engine has use for; it counts once it is begun."""
         return self.ledger.claim_segments(
             self.batch_most, phonemes=self.engine.batch_phonemes, ahead=True
@@ -152,7 +152,7 @@ class Rendering(Stage):
         """Undo a claim that was not begun."""
         if work.beginning is not None:
             work.beginning.drop()
-        self.bell.ring(self.ledger.return_segments(work.claims))
+        self.ledger.return_segments(work.claims)
 
     @contextmanager
     def shift(
@@ -261,11 +261,11 @@ class Rendering(Stage):
         own = hashlib.sha256(f"{claim.payload.hash}{fingerprint}".encode()).hexdigest()
         return replace(claim, payload=replace(claim.payload, hash=own))
 
-    def record(self, batch: StoredBatch) -> Rings:
+    def record(self, batch: StoredBatch) -> None:
         """Write a stored batch into the ledger; audio that nobody will use is deleted."""
         if not batch.done:
-            return Rings()
-        garbage, rings = self.persist(
+            return
+        garbage = self.persist(
             lambda: self.ledger.finish_segments(
                 batch.done, synthesis_s=batch.synthesis_s, engine=self.engine.manifest
             )
@@ -283,7 +283,6 @@ class Rendering(Stage):
                 audio_s=round(item.samples / SAMPLE_RATE_HZ, 3),
                 synthesis_s=round(batch.synthesis_s, 3),
             )
-        return rings
 
     def _fail(self, claim: SegmentClaim, error: ClusterError, *, permanent: bool) -> None:
         log.warning(

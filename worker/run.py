@@ -16,7 +16,7 @@ import structlog
 from celery import signals
 from celery.exceptions import SecurityWarning
 
-from shared.bell import Bell, Stage, make_celery
+from shared.bell import Stage, make_celery
 from shared.connections import connect
 from shared.ledger.leases import Leases
 from shared.settings import Settings
@@ -55,13 +55,11 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
             os.kill(os.getpid(), signal.SIGTERM)
 
     client = connect(settings.redis_url)
-    bell = Bell(make_celery(settings), client)
     keeper = Keeper(
         settings,
         stage,
         worker,
         Leases(client, lease_s=settings.lease_s),
-        bell,
         own=lambda: list(tasks.stages.incarnations),
         on_fatal=end,
     )
@@ -113,7 +111,6 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         return EXIT_FATAL if fatal else code
     finally:
         keeper.stop()
-        bell.close()
     return EXIT_FATAL if fatal else 0
 
 

@@ -1,5 +1,6 @@
-"""What every stage has: settings, ledger, bell, storage, and patience with a store that is away."""
+"""What every stage has: settings, ledger, storage, and patience with a store that is away."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +9,7 @@ from typing import TypeVar
 import structlog
 from redis.exceptions import RedisError
 
-from shared.bell import Bell
 from shared.errors import LostLease, StorageUnavailable
-from shared.ledger.messages import Rings
 from shared.ledger.work import WorkLedger
 from shared.settings import Settings
 from shared.storage import Storage
@@ -28,7 +27,6 @@ class Stage:
 
     settings: Settings
     ledger: WorkLedger
-    bell: Bell
     storage: Storage
     note: Note
 
@@ -51,10 +49,7 @@ class Stage:
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
-    def give_up(self, step: Callable[[], Rings]) -> None:
-        """Record by `step` that a claim can't be finished, and ring; a lost lease is no matter."""
-        try:
-            rings = self.persist(step)
-        except LostLease:
-            return
-        self.bell.ring(rings)
+    def give_up(self, step: Callable[[], None]) -> None:
+        """Record by `step` that a claim can't be finished; a lost lease is no matter."""
+        with contextlib.suppress(LostLease):
+            self.persist(step)

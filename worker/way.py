@@ -1,12 +1,13 @@
-"""The way of a job through the workers: four stages, each claim → work → record → ring.
+"""The way of a job through the workers: four stages, each claim → work → record.
 
     POST /v1/jobs ──▶ ledger ──ring──▶ plan ──▶ segments ──ring──▶ synth ──▶ segment audio
                                                                               │
               receiver ◀── deliver ◀──ring── outbox row ◀── assemble ◀──ring──┘
 
-A wake-up is only a hint: each stage first claims from the ledger, and a claim that finds nothing
-is a no-op. What a stage records is refused if its lease is gone. How each step is done lies with
-the stage's own object (`worker.planning`, `rendering`, `assembling`, `delivering`).
+What records work for a stage rings that stage, in the same step of the ledger. A wake-up is only a
+hint: each stage first claims from the ledger, and a claim that finds nothing is a no-op. What a
+stage records is refused if its lease is gone. How each step is done lies with the stage's own
+object (`worker.planning`, `rendering`, `assembling`, `delivering`).
 """
 
 from typing import TYPE_CHECKING
@@ -26,8 +27,7 @@ def plan(stage: "Planning") -> bool:
     with stage.busy(claim):
         window = stage.read_window(claim)
         sliced = stage.split_into_segments(claim, window)
-        rings = stage.record(claim, window, sliced)
-        stage.bell.ring(rings)
+        stage.record(claim, window, sliced)
     return True
 
 
@@ -39,17 +39,14 @@ def synth(stage: "Rendering") -> bool:
     """
 
     def claim() -> "Work":
-        claims, rings = stage.claim()
-        stage.bell.ring(rings)  # another worker may start on the rest while this one renders
-        return stage.prepare(claims)
+        return stage.prepare(stage.claim())
 
     def keep(rendered: "Batch") -> None:
         with stage.keeping():
             ours = stage.confirm(rendered)
             good = stage.check(ours)
             stored = stage.store(good)
-            rings = stage.record(stored)
-            stage.bell.ring(rings)
+            stage.record(stored)
 
     with stage.shift(claim, keep) as shift:
         for work in shift:
@@ -65,8 +62,7 @@ def assemble(stage: "Assembling") -> bool:
     with stage.busy(claim):
         files = stage.encode(claim)
         outputs = stage.store(claim, files)
-        rings = stage.record(claim, outputs)
-        stage.bell.ring(rings)
+        stage.record(claim, outputs)
     return True
 
 

@@ -65,7 +65,6 @@ class Submission:
         retry_after_s: for `RATE_LIMITED`.
         record: the job, for `CREATED` and `EXISTING`.
         queue_position: how many jobs are planned before it; None once planning has begun.
-        wakeups: how many wait for the plan stage already.
     """
 
     verdict: Verdict
@@ -73,7 +72,6 @@ class Submission:
     retry_after_s: int = 0
     record: JobRecord | None = None
     queue_position: int | None = None
-    wakeups: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,13 +132,12 @@ class Intake:
             return Submission(verdict, value)
         if not job_now:
             return Submission(verdict, None, int(value))
-        row, place, wakeups = job_now
+        row, place = job_now
         return Submission(
             verdict,
             value,
             record=JobRecord.from_hash(json.loads(row)),
             queue_position=None if place < 0 else place,
-            wakeups=wakeups,
         )
 
     async def resolve(self, owner: str, job_id: str) -> str | None:
@@ -252,10 +249,10 @@ class Intake:
         rank = await self.client.zrank("kc:queue:plan", uid)
         return None if rank is None else int(cast("int", rank))
 
-    async def cancel(self, uid: str) -> tuple[JobStatus | None, bool]:
-        """End a job; return its status before, and whether a webhook is owed."""
-        status, deliver = await self._run("cancel", uid)
-        return (JobStatus(status) if status else None), bool(deliver)
+    async def cancel(self, uid: str) -> JobStatus | None:
+        """End a job; return its status before."""
+        status = await self._run("cancel", uid)
+        return JobStatus(status) if status else None
 
     async def delete(self, uid: str) -> JobStatus | None:
         """Forget a finished job; return its status, which is not terminal when it was refused."""

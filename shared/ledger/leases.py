@@ -5,7 +5,6 @@ from typing import Any
 
 import redis
 
-from shared.ledger.messages import Rings
 from shared.ledger.scripts import script, text
 
 WORKER_TTL_S = 10
@@ -27,7 +26,7 @@ class Leases:
             return
         self._renew(args=[self._lease_ms, *incarnations])
 
-    def release(self, incarnation: str, *, stopped: bool) -> Rings:
+    def release(self, incarnation: str, *, stopped: bool) -> None:
         """Give back all that an ended process held.
 
         Args:
@@ -35,11 +34,11 @@ class Leases:
             stopped: True when it was stopped on purpose: its attempts don't count.
         """
         how = "stopped" if stopped else "died"
-        return Rings(*map(bool, self._release(args=[incarnation, how, "1"])))
+        self._release(args=[incarnation, how, "1"])
 
-    def release_if_dead(self, incarnation: str) -> Rings:
+    def release_if_dead(self, incarnation: str) -> None:
         """Give back what an incarnation held, unless its lease is alive."""
-        return Rings(*map(bool, self._release(args=[incarnation, "died", "0"])))
+        self._release(args=[incarnation, "died", "0"])
 
     def lapsed(self) -> list[str]:
         """Return the incarnations whose lease has run out."""

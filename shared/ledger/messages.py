@@ -1,4 +1,4 @@
-"""What workers and the ledger say to one another: claims, segments, rings."""
+"""What workers and the ledger say to one another: claims and segments."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,16 +7,6 @@ from typing import Any
 from shared.languages import Language
 from shared.ledger.records import JobSpec
 from shared.manifest import EngineStamp
-
-
-@dataclass(frozen=True)
-class Rings:
-    """Which stages have work now, and so deserve a wake-up."""
-
-    plan: bool = False
-    synth: bool = False
-    assemble: bool = False
-    deliver: bool = False
 
 
 @dataclass(frozen=True)

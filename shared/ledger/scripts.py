@@ -1,10 +1,11 @@
-"""The ledger's Lua scripts, each with the library and the transition tables in front."""
+"""The ledger's Lua scripts, each with the library, the transition tables and a wake-up in front."""
 
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from shared.bell import MOST_WAITING, wakeup_template
 from shared.ledger.states import DELIVERY_MOVES, JOB_MOVES, SEGMENT_MOVES
 
 
@@ -32,11 +33,13 @@ _LET_IN = "redis.call('DEL', 'kc:none')"
 def script(name: str) -> str:
     """Return the whole source of the script `lua/<name>.lua`."""
     folder = files("shared.ledger").joinpath("lua")
-    tables = (
+    constants = (
         _table("JOB_MOVES", JOB_MOVES),
         _table("SEGMENT_MOVES", SEGMENT_MOVES),
         _table("DELIVERY_MOVES", DELIVERY_MOVES),
+        f"local MOST_WAITING = {MOST_WAITING}",
+        f"local WAKEUP = [==[{wakeup_template()}]==]",
     )
     library = folder.joinpath("_lib.lua").read_text()
     first = () if name in _AS_THEY_ARE else (_LET_IN,)
-    return "\n".join((*first, *tables, library, folder.joinpath(f"{name}.lua").read_text()))
+    return "\n".join((*first, *constants, library, folder.joinpath(f"{name}.lua").read_text()))

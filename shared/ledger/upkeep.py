@@ -55,10 +55,9 @@ class Upkeep:
         """Return what waits at each stage."""
         return Backlog.from_row(self._run("claimable"))
 
-    def expire_jobs(self) -> tuple[int, bool]:
-        """End open jobs past their deadline: how many, and whether webhooks are owed."""
-        ended, deliver = self._run("expire_jobs")
-        return ended, bool(deliver)
+    def expire_jobs(self) -> int:
+        """End open jobs past their deadline; return how many."""
+        return int(self._run("expire_jobs"))
 
     def purge_audio(self, *, record_ttl_s: int) -> int:
         """Mark for sweeping the audio of jobs whose time to live is over; return how many."""

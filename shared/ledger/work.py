@@ -16,7 +16,6 @@ from shared.ledger.messages import (
     NewSegment,
     PlanClaim,
     RenderedSegment,
-    Rings,
     SegmentClaim,
     SegmentPayload,
 )
@@ -116,7 +115,7 @@ class WorkLedger:
         chars_done: int,
         final: bool,
         warnings: Sequence[dict[str, Any]] = (),
-    ) -> Rings:
+    ) -> None:
         """Record one planned slice; with `final` the job has no more text."""
         slice_ = {
             "segments": [segment.to_wire() for segment in segments],
@@ -126,17 +125,14 @@ class WorkLedger:
             "speech": any(segment.payload is not None for segment in segments),
             "warnings": [json.dumps(warning, ensure_ascii=False) for warning in warnings],
         }
-        waiting, assemble, plan, deliver = self._run(
-            "add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_)
-        )
-        return Rings(bool(plan), bool(waiting), bool(assemble), bool(deliver))
+        self._run("add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_))
 
     # Synth
 
     def claim_segments(
         self, most: int, *, phonemes: int = ANY_SIZE, ahead: bool = False
-    ) -> tuple[list[SegmentClaim], Rings]:
-        """Return a batch of segments alike in length, and who else has work.
+    ) -> list[SegmentClaim]:
+        """Return a batch of segments alike in length.
 
         The first is whose turn it is, at once and whatever its length; the others are those most
         alike to it.
@@ -148,7 +144,7 @@ class WorkLedger:
             ahead: claim while another batch is rendered. No attempt counts, whatever becomes of
                 this process, until `begin_segments`.
         """
-        batch, waiting, assemble, deliver = self._run(
+        batch = self._run(
             "claim_segments",
             self.incarnation,
             self._lease_ms,
@@ -160,7 +156,7 @@ class WorkLedger:
             LOOK_MOST,
             int(ahead),
         )
-        claims = [
+        return [
             SegmentClaim(
                 uid.decode(),
                 index,
@@ -171,7 +167,6 @@ class WorkLedger:
             )
             for uid, index, token, payload, attempt, solo in batch
         ]
-        return claims, Rings(synth=bool(waiting), assemble=bool(assemble), deliver=bool(deliver))
 
     def begin_segments(self, claims: Sequence[SegmentClaim]) -> list[SegmentClaim]:
         """Count the attempts of a batch claimed ahead; return what of it is still to be rendered.
@@ -181,10 +176,9 @@ class WorkLedger:
         ours = self._run("begin_segments", self.incarnation, *_tokens(claims))
         return [claim for claim, mine in zip(claims, ours, strict=True) if mine]
 
-    def return_segments(self, claims: Sequence[SegmentClaim]) -> Rings:
+    def return_segments(self, claims: Sequence[SegmentClaim]) -> None:
         """Give back a batch claimed ahead, as if it had never been claimed."""
-        synth = self._run("return_segments", self.incarnation, *_tokens(claims))
-        return Rings(synth=bool(synth))
+        self._run("return_segments", self.incarnation, *_tokens(claims))
 
     def finish_segments(
         self,
@@ -192,11 +186,10 @@ class WorkLedger:
         *,
         synthesis_s: float,
         engine: EngineManifest,
-    ) -> tuple[list[str], Rings]:
-        """Record a stored batch.
+    ) -> list[str]:
+        """Record a stored batch; return the keys of objects that nobody will use.
 
-        Returns:
-            Keys of objects that nobody will use (their segment was done already), and rings.
+        Their segment was done already.
         """
         batch = {
             "segments": [
@@ -216,14 +209,14 @@ class WorkLedger:
             "model": engine.model,
             "stand_in": int(engine.stand_in),
         }
-        verdicts, assemble = self._run("finish_segments", self.incarnation, json.dumps(batch))
-        return [key for key in _texts(verdicts) if key], Rings(assemble=bool(assemble))
+        verdicts = self._run("finish_segments", self.incarnation, json.dumps(batch))
+        return [key for key in _texts(verdicts) if key]
 
     def fail_segment(
         self, claim: SegmentClaim, *, code: str, message: str, permanent: bool
-    ) -> Rings:
+    ) -> None:
         """Give a segment back to be tried alone, or fail its job when that cannot help."""
-        verdict, deliver = self._run(
+        self._run(
             "fail_segment",
             claim.uid,
             claim.index,
@@ -234,7 +227,6 @@ class WorkLedger:
             message,
             int(permanent),
         )
-        return Rings(synth=verdict == b"retry", deliver=bool(deliver))
 
     # Assemble
 
@@ -277,20 +269,19 @@ class WorkLedger:
 
     def finish_job(
         self, claim: AssemblyClaim, outputs: Sequence[OutputFile], *, encode_s: float
-    ) -> Rings:
+    ) -> None:
         """Record the stored files: the job has succeeded, and its webhook row is written."""
         result = json.dumps([asdict(output) for output in outputs])
-        deliver = self._run(
+        self._run(
             "finish_job", claim.uid, claim.token, self.incarnation, self._worker, result, encode_s
         )
-        return Rings(deliver=bool(deliver))
 
     def fail_stage(
         self, claim: PlanClaim | AssemblyClaim, *, code: str, message: str, permanent: bool
-    ) -> Rings:
+    ) -> None:
         """Give a job back to its stage, or fail it when that cannot help."""
         stage = "plan" if isinstance(claim, PlanClaim) else "assemble"
-        verdict, deliver = self._run(
+        self._run(
             "fail_stage",
             claim.uid,
             stage,
@@ -301,12 +292,6 @@ class WorkLedger:
             code,
             message,
             int(permanent),
-        )
-        again = verdict == b"retry"
-        return Rings(
-            plan=again and stage == "plan",
-            assemble=again and stage == "assemble",
-            deliver=bool(deliver),
         )
 
     # Deliver

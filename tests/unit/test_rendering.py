@@ -19,7 +19,7 @@ def claim(phonemes: int, speed: float = 1.0) -> SegmentClaim:
 
 
 def rendering(batch_max: int, batch_most: int) -> Rendering:
-    parts: dict[str, Any] = dict.fromkeys(("ledger", "bell", "storage", "note"))
+    parts: dict[str, Any] = dict.fromkeys(("ledger", "storage", "note"))
     engine: Any = SimpleNamespace(batch_most=batch_most)
     return Rendering(settings=Settings(batch_max=batch_max), engine=engine, **parts)
 

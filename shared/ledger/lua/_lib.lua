@@ -1,5 +1,6 @@
--- Shared by every script: names of keys, time, moves, queues. `JOB_MOVES`, `SEGMENT_MOVES` and
--- `DELIVERY_MOVES` are prepended by scripts.py from the tables in states.py.
+-- Shared by every script: names of keys, time, moves, wake-ups, queues. Prepended by scripts.py are
+-- `JOB_MOVES`, `SEGMENT_MOVES` and `DELIVERY_MOVES` from the tables in states.py, and from bell.py
+-- `WAKEUP`, a message as Celery would write it, and `MOST_WAITING`.
 
 local BATCH_LANE_EVERY = 5        -- one claim in five looks at the batch lane first
 local LEAD_MOST = 4096            -- phonemes, over share, that filling others' batches may cost one
@@ -64,6 +65,18 @@ local function unhold(incarnation, item)
   redis.call('SREM', 'kc:held:' .. incarnation, item)
 end
 
+-- Wake-ups ----------------------------------------------------------------------------------
+
+-- Wakes one worker of a stage, once a script: what makes work available says so in the same step.
+local rung = {}
+local function ring(stage)
+  local queue = 'kc.' .. stage
+  if rung[stage] or redis.call('LLEN', queue) >= MOST_WAITING then return end
+  rung[stage] = true
+  local message = string.gsub(WAKEUP, '@(%l+)@', { id = 'wake-' .. next_token(), stage = stage })
+  redis.call('LPUSH', queue, message)
+end
+
 -- Stage queues: plan and assemble -------------------------------------------------------------
 
 local function stage_queue(uid, stage)
@@ -77,6 +90,7 @@ local function enqueue_stage(uid, stage, now)
   local score = now - (lane == 'interactive' and INTERACTIVE_HEAD_MS or 0)
   redis.call('HSET', job_key(uid), 'stage', stage)
   redis.call('ZADD', stage_queue(uid, stage), score, uid)
+  ring(stage)
 end
 
 -- The fair queue of segments ------------------------------------------------------------------
@@ -102,6 +116,7 @@ local function offer_job(uid)
   local left_at = tonumber(redis.call('GET', lane_key(lane, owner) .. '#vtime') or '0')
   enter_fair(lane_key(lane), owner, lane_key(lane) .. '#clock', left_at)
   enter_fair(lane_key(lane, owner), uid, lane_key(lane, owner) .. '#clock', tonumber(f[3] or '0'))
+  ring('synth')
 end
 
 local function withdraw_job(uid)
@@ -151,6 +166,7 @@ local function offer_host(host)
   local first = redis.call('ZRANGE', 'kc:due:' .. host, 0, 0, 'WITHSCORES')
   if first[1] then
     redis.call('ZADD', 'kc:due', first[2], host)
+    if tonumber(first[2]) <= now_ms() then ring('deliver') end
   else
     redis.call('ZREM', 'kc:due', host)
   end
@@ -171,13 +187,12 @@ end
 
 local function write_outbox(uid, event, now)
   local f = redis.call('HMGET', job_key(uid), 'webhook_url', 'webhook_host', 'webhook_events', 'owner')
-  if not f[1] or not string.find(' ' .. f[3] .. ' ', ' ' .. event .. ' ', 1, true) then return false end
+  if not f[1] or not string.find(' ' .. f[3] .. ' ', ' ' .. event .. ' ', 1, true) then return end
   local id = 'msg_' .. string.sub(uid, 5) .. '_' .. redis.call('LLEN', job_key(uid, 'deliveries'))
   redis.call('HSET', 'kc:delivery:' .. id, 'id', id, 'job', uid, 'owner', f[4], 'event', event,
     'url', f[1], 'host', f[2], 'status', 'pending', 'attempts', 0, 'created_ms', now)
   redis.call('RPUSH', job_key(uid, 'deliveries'), id)
   schedule_delivery(id, now)
-  return true
 end
 
 -- The end of a job: status, place in every queue, and its webhook row, in one script -------------
@@ -202,11 +217,11 @@ local function end_job(uid, status, now, fields)
   redis.call('DECRBY', 'kc:queued_chars', f[2])
   redis.call('DECRBY', 'kc:queued_chars:' .. f[3], f[2])
   redis.call('DECR', 'kc:queued_jobs')
-  return write_outbox(uid, 'job.' .. status, now)
+  write_outbox(uid, 'job.' .. status, now)
 end
 
 local function fail_job(uid, code, message, now)
-  return end_job(uid, 'failed', now, { error_code = code, error_message = message })
+  end_job(uid, 'failed', now, { error_code = code, error_message = message })
 end
 
 -- Begins a stage of a job that was taken off the stage's queue: counts the attempt and answers its
@@ -246,9 +261,7 @@ end
 
 local function queue_assembly_if_whole(uid, now)
   local f = redis.call('HMGET', job_key(uid), 'planned', 'total', 'done')
-  if f[1] ~= '1' or f[2] ~= f[3] then return false end
-  enqueue_stage(uid, 'assemble', now)
-  return true
+  if f[1] == '1' and f[2] == f[3] then enqueue_stage(uid, 'assemble', now) end
 end
 
 -- Marks a segment done with stored audio; the caller has checked its token and its move.
@@ -278,15 +291,14 @@ local function stored_audio(hash, now)
 end
 
 -- Gives a leased segment back; the caller takes it off what is held. What ended its worker ('died',
--- not 'stopped') is tried again alone; what was only claimed ahead had no part in it. Answers
--- whether it waits now.
+-- not 'stopped') is tried again alone; what was only claimed ahead had no part in it.
 local function release_segment(uid, index, token, how, now)
   local segment = get_segment(uid, index)
-  if not segment or segment.status ~= 'leased' or tostring(segment.token) ~= token then return false end
+  if not segment or segment.status ~= 'leased' or tostring(segment.token) ~= token then return end
   local begun = not segment.ahead
   -- Its audio may be stored and unrecorded; looked at when any late finisher is long gone.
   if begun then redis.call('ZADD', 'kc:orphans', now, segment.hash .. ':' .. token) end
-  if is_terminal(redis.call('HGET', job_key(uid), 'status')) then return false end
+  if is_terminal(redis.call('HGET', job_key(uid), 'status')) then return end
   check_move(SEGMENT_MOVES, segment.status, 'waiting')
   segment.status, segment.token, segment.ahead = 'waiting', nil, nil
   if begun and how == 'stopped' then
@@ -298,5 +310,4 @@ local function release_segment(uid, index, token, how, now)
   set_segment(uid, index, segment)
   add_ready(uid, index, segment.length)
   offer_job(uid)
-  return true
 end

@@ -1,6 +1,5 @@
 -- One planned slice. ARGV: uid, token, incarnation, slice as JSON {segments, bytes, chars, final,
--- warnings, speech}. Each segment is {record, payload or nil}. Answers {ring synth, ring assemble, ring plan, ring
--- deliver}.
+-- warnings, speech}. Each segment is {record, payload or nil}.
 local uid, token, incarnation = ARGV[1], ARGV[2], ARGV[3]
 local slice = cjson.decode(ARGV[4])
 local now = now_ms()
@@ -10,7 +9,7 @@ local f = redis.call('HMGET', job, 'status', 'plan_token', 'total')
 if f[2] ~= token or is_terminal(f[1]) then return lost('plan of ' .. uid) end
 
 local index = tonumber(f[3])
-local waiting = 0
+local waiting = false
 for _, planned in ipairs(slice.segments) do
   local segment = planned.record
   if segment.hash then
@@ -22,7 +21,7 @@ for _, planned in ipairs(slice.segments) do
       set_segment(uid, index, segment)
       redis.call('HSET', job_key(uid, 'payload'), index, planned.payload)
       add_ready(uid, index, segment.length)
-      waiting = waiting + 1
+      waiting = true
     end
   else -- a pause is silence of known length: born done
     segment.status = 'done'
@@ -41,17 +40,18 @@ end
 if slice.speech then redis.call('HSET', job, 'speech', 1) end
 redis.call('HSET', job, 'total', index, 'plan_bytes', slice.bytes, 'plan_chars', slice.chars,
   'plan_attempts', 0, 'plan_token', '')
-if waiting > 0 then offer_job(uid) end
+if waiting then offer_job(uid) end
 
 if not slice.final then
   enqueue_stage(uid, 'plan', now)
-  return { waiting, 0, 1, 0 }
+  return 1
 end
 redis.call('HSET', job, 'planned', 1, 'stage', 'render')
 redis.call('DEL', job_key(uid, 'input'))
 if redis.call('HGET', job, 'speech') ~= '1' then
   local why = 'Nothing in the input could be pronounced in its language.'
-  return { 0, 0, 0, fail_job(uid, 'nothing_to_speak', why, now) and 1 or 0 }
+  fail_job(uid, 'nothing_to_speak', why, now)
+else
+  queue_assembly_if_whole(uid, now)
 end
-local whole = queue_assembly_if_whole(uid, now)
-return { waiting, whole and 1 or 0, 0, 0 }
+return 1

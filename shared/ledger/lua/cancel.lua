@@ -1,6 +1,5 @@
--- The client wants no more work. ARGV: uid. Answers {status before, ring deliver}.
+-- The client wants no more work. ARGV: uid. Answers its status before, or ''.
 local status = redis.call('HGET', job_key(ARGV[1]), 'status')
-if not status then return { '', 0 } end
-if is_terminal(status) then return { status, 0 } end
-local delivers = end_job(ARGV[1], 'canceled', now_ms())
-return { status, delivers and 1 or 0 }
+if not status then return '' end
+if not is_terminal(status) then end_job(ARGV[1], 'canceled', now_ms()) end
+return status

@@ -18,6 +18,8 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', 'kc:due', '-inf', now, 'LIMIT'
       local attempt = redis.call('HINCRBY', 'kc:delivery:' .. id, 'attempts', 1)
       redis.call('HSET', 'kc:delivery:' .. id, 'token', token)
       hold(incarnation, lease_ms, 'delivery|' .. id .. '|' .. token)
+      -- Another thread may send meanwhile what else is due.
+      if redis.call('ZCOUNT', 'kc:due', '-inf', now) > 0 then ring('deliver') end
       local f = redis.call('HMGET', 'kc:delivery:' .. id, 'job', 'url', 'event', 'created_ms', 'body')
       return { id, token, attempt, f[1], f[2], f[3], f[4], f[5] or '' }
     end

@@ -2,8 +2,7 @@
 -- ARGV: incarnation, lease ms, attempts cap, most segments, most phonemes with padding (members
 -- times the longest; a single segment may have more), longest/shortest ratio, waiting segments
 -- looked at in one job and in all, '1' if claimed ahead: then nothing counts until `begin_segments`.
--- Answers a list of {uid, index, token, payload, attempt, 1 if it must be alone}, whether segments
--- still wait, and whether to ring assemble and deliver.
+-- Answers a list of {uid, index, token, payload, attempt, 1 if it must be alone}.
 local incarnation, lease_ms, cap = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local most, budget, ratio = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local peek, look_most, ahead = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
@@ -12,8 +11,6 @@ local now = now_ms()
 
 local lanes = { 'interactive', 'batch' }
 if redis.call('INCR', 'kc:claims') % BATCH_LANE_EVERY == 0 then lanes = { 'batch', 'interactive' } end
-
-local rings = { assemble = 0, deliver = 0 }
 
 -- Settles what needs no rendering: the job is over, the audio exists, the attempts are used up.
 -- Returns the segment when it is to be rendered.
@@ -25,7 +22,7 @@ local function settle(candidate, index, member)
     return nil
   end
   if now >= candidate.deadline then
-    if end_job(uid, 'expired', now) then rings.deliver = 1 end
+    end_job(uid, 'expired', now)
     candidate.status = 'expired'
     return nil
   end
@@ -34,13 +31,11 @@ local function settle(candidate, index, member)
     drop_ready(uid, member)
     check_move(SEGMENT_MOVES, segment.status, 'done')
     complete_segment(uid, index, segment, key, samples, true)
-    if queue_assembly_if_whole(uid, now) then rings.assemble = 1 end
+    queue_assembly_if_whole(uid, now)
     return nil
   end
   if segment.attempts >= cap then
-    if fail_job(uid, 'poison', 'Segment ' .. index .. ' ended its worker ' .. cap .. ' times.', now) then
-      rings.deliver = 1
-    end
+    fail_job(uid, 'poison', 'Segment ' .. index .. ' ended its worker ' .. cap .. ' times.', now)
     candidate.status = 'failed'
     return nil
   end
@@ -137,7 +132,7 @@ local function take_from(candidate)
 end
 
 -- A lane fills what the lane before it left of the batch.
-local waiting, listed = 0, 0
+local waiting, listed = false, 0
 for _, lane in ipairs(lanes) do
   local candidates = {}
   for _, owner in ipairs(redis.call('ZRANGE', lane_key(lane), 0, OWNERS - 1)) do
@@ -159,7 +154,7 @@ for _, lane in ipairs(lanes) do
   end
   for _, candidate in ipairs(candidates) do
     if not candidate.members then
-      waiting = 1
+      waiting = true
     else
       if candidate.cost > 0 then
         charge(lane, candidate.owner, candidate.uid, candidate.share, candidate.cost)
@@ -167,9 +162,10 @@ for _, lane in ipairs(lanes) do
       if redis.call('EXISTS', job_key(candidate.uid, 'ready')) == 0 then
         withdraw_job(candidate.uid)
       else
-        waiting = 1
+        waiting = true
       end
     end
   end
 end
-return { batch, waiting, rings.assemble, rings.deliver }
+if waiting then ring('synth') end -- another worker may start on the rest while this one renders
+return batch

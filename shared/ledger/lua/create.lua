@@ -1,6 +1,6 @@
 -- A job, its place in the queue and its idempotency record, or the reason why not.
 -- ARGV: job as JSON, input, limits as JSON. Answers {verdict, uid or seconds}, and where there is a
--- job of the caller's: its fields as JSON, its place in the plan queue or -1, the wake-ups in it.
+-- job of the caller's: its fields as JSON, and its place in the plan queue or -1.
 local job = cjson.decode(ARGV[1])
 local input = ARGV[2]
 local limits = cjson.decode(ARGV[3])
@@ -13,7 +13,7 @@ local function answer(verdict, found)
   local row, fields = redis.call('HGETALL', job_key(found)), {}
   for i = 1, #row, 2 do fields[row[i]] = row[i + 1] end
   return { verdict, found, cjson.encode(fields),
-    redis.call('ZRANK', 'kc:queue:plan', found) or -1, redis.call('LLEN', 'kc.plan') }
+    redis.call('ZRANK', 'kc:queue:plan', found) or -1 }
 end
 
 -- Said twice, because the first answer was lost on its way: created is created.
@@ -49,7 +49,8 @@ if over('kc:queued_chars', limits.max_queued_chars)
   return { 'full', 0 }
 end
 
-redis.call('SET', 'kc:rate_limit:' .. owner, tat + period, 'PX', math.ceil(tat + period - now))
+-- A rate beyond the clock's precision adds nothing to it, and Redis takes no time to live of 0.
+redis.call('SET', 'kc:rate_limit:' .. owner, tat + period, 'PX', math.max(1, math.ceil(tat + period - now)))
 redis.call('HSET', job_key(uid), 'uid', uid, 'id', job.client_id or uid, 'owner', owner,
   'status', 'queued', 'stage', '', 'created_ms', now, 'deadline_ms', now + job.deadline_s * 1000,
   'ttl_s', job.ttl_s, 'input_chars', chars, 'lane', job.lane, 'share', job.share,

@@ -1,5 +1,5 @@
 -- A segment that could not be rendered. ARGV: uid, index, token, incarnation, attempts cap, code,
--- message, '1' if trying again cannot help. Answers {'retry' or 'failed', ring deliver}.
+-- message, '1' if trying again cannot help.
 local uid, index, token, incarnation = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local now = now_ms()
 unhold(incarnation, 'segment|' .. uid .. '|' .. index .. '|' .. token)
@@ -11,12 +11,12 @@ if not segment or segment.status ~= 'leased' or tostring(segment.token) ~= token
 end
 count('segment_failures')
 if ARGV[8] == '1' or segment.attempts >= tonumber(ARGV[5]) then
-  local delivers = fail_job(uid, ARGV[6], 'Segment ' .. index .. ': ' .. ARGV[7], now)
-  return { 'failed', delivers and 1 or 0 }
+  fail_job(uid, ARGV[6], 'Segment ' .. index .. ': ' .. ARGV[7], now)
+  return 1
 end
 check_move(SEGMENT_MOVES, segment.status, 'waiting')
 segment.status, segment.solo, segment.token = 'waiting', true, nil
 set_segment(uid, index, segment)
 add_ready(uid, index, segment.length)
 offer_job(uid)
-return { 'retry', 0 }
+return 1

@@ -1,5 +1,5 @@
 -- A job that could not be planned or assembled. ARGV: uid, stage, token, incarnation, worker,
--- attempts cap, code, message, '1' if trying again cannot help. Answers {'retry' or 'failed', ring deliver}.
+-- attempts cap, code, message, '1' if trying again cannot help.
 local uid, stage, token = ARGV[1], ARGV[2], ARGV[3]
 local now = now_ms()
 local item = stage .. '|' .. uid .. '|' .. token
@@ -11,8 +11,8 @@ unhold(ARGV[4], item)
 local f = redis.call('HMGET', job_key(uid), 'status', stage .. '_token', stage .. '_attempts')
 if f[2] ~= token or is_terminal(f[1]) then return lost(stage .. ' of ' .. uid) end
 if ARGV[9] == '1' or tonumber(f[3]) >= tonumber(ARGV[6]) then
-  local delivers = fail_job(uid, ARGV[7], ARGV[8], now)
-  return { 'failed', delivers and 1 or 0 }
+  fail_job(uid, ARGV[7], ARGV[8], now)
+else
+  enqueue_stage(uid, stage, now)
 end
-enqueue_stage(uid, stage, now)
-return { 'retry', 0 }
+return 1

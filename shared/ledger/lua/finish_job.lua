@@ -1,5 +1,4 @@
 -- A job's files are stored. ARGV: uid, token, incarnation, worker, result as JSON, encode seconds.
--- Answers ring deliver.
 local uid, token = ARGV[1], ARGV[2]
 unhold(ARGV[3], 'assemble|' .. uid .. '|' .. token .. '|' .. ARGV[4])
 redis.call('SREM', 'kc:long:' .. ARGV[4], uid)
@@ -8,5 +7,5 @@ local f = redis.call('HMGET', job_key(uid), 'status', 'assemble_token')
 if f[2] == token and f[1] == 'succeeded' then return 1 end
 if f[2] ~= token or is_terminal(f[1]) then return lost('assembly of ' .. uid) end
 count('encode_s', ARGV[6])
-local delivers = end_job(uid, 'succeeded', now_ms(), { result = ARGV[5], encode_s = ARGV[6] })
-return delivers and 1 or 0
+end_job(uid, 'succeeded', now_ms(), { result = ARGV[5], encode_s = ARGV[6] })
+return 1

@@ -1,10 +1,10 @@
 -- A rendered batch. ARGV: incarnation, batch as JSON: {segments: [{uid, index, token, hash, key,
--- samples, chars}], synthesis_s, worker, model, stand_in}. Answers {verdicts, ring assemble}; a
--- verdict is '' or the key of an object that nobody will use.
+-- samples, chars}], synthesis_s, worker, model, stand_in}. Answers verdicts: '' or the key
+-- of an object that nobody will use.
 local incarnation = ARGV[1]
 local batch = cjson.decode(ARGV[2])
 local now = now_ms()
-local verdicts, assemble, audio_s, chars = {}, 0, 0, 0
+local verdicts, audio_s, chars = {}, 0, 0
 
 for i, item in ipairs(batch.segments) do
   local uid, index = item.uid, item.index
@@ -32,7 +32,7 @@ for i, item in ipairs(batch.segments) do
     if segment.attempts > tonumber(redis.call('HGET', job, 'attempts') or '0') then
       redis.call('HSET', job, 'attempts', segment.attempts)
     end
-    if queue_assembly_if_whole(uid, now) then assemble = 1 end
+    queue_assembly_if_whole(uid, now)
   else
     count('segments_lost')
   end
@@ -50,4 +50,4 @@ redis.call('HINCRBYFLOAT', bucket, 'chars', chars)
 redis.call('HINCRBYFLOAT', bucket, 'audio_s', audio_s)
 redis.call('HINCRBYFLOAT', bucket, 'busy_s', batch.synthesis_s)
 redis.call('EXPIRE', bucket, 120)
-return { verdicts, assemble }
+return verdicts

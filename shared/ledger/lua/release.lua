@@ -1,10 +1,8 @@
 -- Takes back all that an incarnation held. ARGV: incarnation, 'died' or 'stopped'. What was stopped
 -- on purpose gives its attempts back; what died keeps them, but for segments only claimed ahead. A live lease is left alone unless the
 -- caller owns it ('stopped', or 'died' as reported by the parent: ARGV[3] = '1').
--- Answers {ring plan, ring synth, ring assemble, ring deliver}.
 local incarnation, how, certain = ARGV[1], ARGV[2], ARGV[3] == '1'
-local rings = { 0, 0, 0, 0 }
-if not certain and redis.call('EXISTS', 'kc:alive:' .. incarnation) == 1 then return rings end
+if not certain and redis.call('EXISTS', 'kc:alive:' .. incarnation) == 1 then return 0 end
 local now = now_ms()
 
 local function release_stage(uid, stage, token)
@@ -13,7 +11,6 @@ local function release_stage(uid, stage, token)
   redis.call('HSET', job_key(uid), stage .. '_token', '')
   if how == 'stopped' then redis.call('HINCRBY', job_key(uid), stage .. '_attempts', -1) end
   enqueue_stage(uid, stage, now)
-  rings[stage == 'plan' and 1 or 3] = 1
 end
 
 local function release_delivery(id, token)
@@ -28,14 +25,13 @@ local function release_delivery(id, token)
   end
   move_delivery(id, 'pending')
   schedule_delivery(id, now + wait_ms)
-  rings[4] = 1
 end
 
 for _, item in ipairs(redis.call('SMEMBERS', 'kc:held:' .. incarnation)) do
   local p = {}
   for part in string.gmatch(item, '[^|]+') do p[#p + 1] = part end
   if p[1] == 'segment' then
-    if release_segment(p[2], tonumber(p[3]), p[4], how, now) then rings[2] = 1 end
+    release_segment(p[2], tonumber(p[3]), p[4], how, now)
   elseif p[1] == 'delivery' then
     release_delivery(p[2], p[3])
   else
@@ -45,4 +41,4 @@ for _, item in ipairs(redis.call('SMEMBERS', 'kc:held:' .. incarnation)) do
 end
 redis.call('DEL', 'kc:held:' .. incarnation, 'kc:alive:' .. incarnation)
 redis.call('SREM', 'kc:incarnations', incarnation)
-return rings
+return 1

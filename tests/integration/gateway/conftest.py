@@ -100,7 +100,7 @@ class Cluster:
         )
 
     def render(self) -> None:
-        claims, _ = self.worker.claim_segments(8)
+        claims = self.worker.claim_segments(8)
         self.worker.finish_segments(
             [RenderedSegment(claim, f"segments/{claim.token}", 24_000) for claim in claims],
             synthesis_s=0.5,

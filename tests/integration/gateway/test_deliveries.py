@@ -24,6 +24,7 @@ def test_an_exhausted_delivery_is_sent_again_under_the_same_id(cluster: Cluster)
     cluster.deliver(DeliveryStatus.EXHAUSTED)
     url = f"/v1/jobs/{job['id']}/deliveries"
     (delivery,) = cluster.http.get(url).json()["data"]
+    cluster.redis.delete("kc.deliver")
     answer = cluster.http.post(f"{url}/{delivery['id']}/replay")
     assert answer.status_code == 202
     assert answer.json()["id"] == delivery["id"]

@@ -9,6 +9,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from shared.bell import Stage
 from shared.formats import AudioFormat
 from shared.languages import Language
 from shared.ledger.intake import Intake, Limits, Submission
@@ -17,7 +18,6 @@ from shared.ledger.messages import (
     NewSegment,
     PlanClaim,
     RenderedSegment,
-    Rings,
     SegmentClaim,
     SegmentPayload,
 )
@@ -106,12 +106,17 @@ class LedgerDriver:
         fields = self.worker().job_fields(uid)
         return JobRecord.from_hash(fields)
 
-    def plan(self, hashes: list[str], *, lengths: list[int] | None = None) -> tuple[str, Rings]:
+    def rung(self) -> set[str]:
+        """Return which stages were rung since it was last asked."""
+        return {stage for stage in Stage if self.client.delete(stage.queue)}
+
+    def plan(self, hashes: list[str], *, lengths: list[int] | None = None) -> str:
         """Plan the next job into one segment per hash."""
         worker = self.worker("p/1")
         claim = worker.claim_plan()
         assert claim is not None
-        return claim.uid, self.add(worker, claim, hashes, lengths=lengths)
+        self.add(worker, claim, hashes, lengths=lengths)
+        return claim.uid
 
     def add(
         self,
@@ -121,14 +126,14 @@ class LedgerDriver:
         *,
         lengths: list[int] | None = None,
         final: bool = True,
-    ) -> Rings:
+    ) -> None:
         sizes = lengths or [10] * len(hashes)
         segments = [
             NewSegment(i, i + 1, payload=self.payload(h, size))
             for i, (h, size) in enumerate(zip(hashes, sizes, strict=True))
         ]
         size = len(hashes)
-        return worker.add_segments(claim, segments, bytes_done=size, chars_done=size, final=final)
+        worker.add_segments(claim, segments, bytes_done=size, chars_done=size, final=final)
 
     def payload(self, digest: str, length: int = 10) -> SegmentPayload:
         return SegmentPayload(
@@ -142,7 +147,7 @@ class LedgerDriver:
             engine="f" * 64,
         )
 
-    def finish(self, worker: WorkLedger, claims: list[SegmentClaim]) -> tuple[list[str], Rings]:
+    def finish(self, worker: WorkLedger, claims: list[SegmentClaim]) -> list[str]:
         rendered = [
             RenderedSegment(claim, f"segments/{claim.payload.hash}/{claim.token}.wav", 24_000)
             for claim in claims
@@ -166,7 +171,7 @@ class LedgerDriver:
         """Render until nothing waits; return how many segments that took."""
         rendered = 0
         for _ in range(1000):
-            claims, _ = worker.claim_segments(most)
+            claims = worker.claim_segments(most)
             if not claims:
                 return rendered
             self.finish(worker, claims)

@@ -105,3 +105,9 @@ def test_a_listing_can_be_narrowed(ledger: LedgerDriver) -> None:
     created = ledger.job(mine).created_at
     assert uids(created_before=created) == []
     assert set(uids(created_after=created - 1)) == {mine, other}
+
+
+def test_a_rate_beyond_the_clocks_precision_lets_everything_in(ledger: LedgerDriver) -> None:
+    for rate_per_min in (250_000_000, 10**12):
+        limits = replace(LIMITS, rate_per_min=rate_per_min)
+        assert ledger.submit(limits=limits).verdict is Verdict.CREATED

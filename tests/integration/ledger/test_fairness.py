@@ -9,7 +9,7 @@ def served(ledger: LedgerDriver, batches: int, *, most: int = 4) -> list[list[st
     worker = ledger.worker()
     found = []
     for _ in range(batches):
-        claims, _ = worker.claim_segments(most)
+        claims = worker.claim_segments(most)
         ledger.finish(worker, claims)
         found.append([claim.uid for claim in claims])
     return found
@@ -60,8 +60,8 @@ def test_a_batch_holds_segments_of_alike_length(ledger: LedgerDriver) -> None:
     ledger.accept()
     ledger.plan([f"h{i}" for i in range(8)], lengths=[10, 400, 12, 390, 14, 410, 15, 380])
     worker = ledger.worker()
-    first, _ = worker.claim_segments(8)
-    second, _ = worker.claim_segments(8)
+    first = worker.claim_segments(8)
+    second = worker.claim_segments(8)
     assert [len(claim.payload.phonemes) for claim in first] == [10, 12, 14, 15]
     assert [len(claim.payload.phonemes) for claim in second] == [400, 410, 390, 380]
 
@@ -72,7 +72,7 @@ def test_a_batch_is_led_by_the_oldest_and_filled_with_those_most_like_it(
     ledger.accept()
     ledger.plan([f"h{i}" for i in range(6)], lengths=[100, 140, 75, 99, 300, 102])
     worker = ledger.worker()
-    batches = [worker.claim_segments(3)[0] for _ in range(4)]
+    batches = [worker.claim_segments(3) for _ in range(4)]
     lengths = [[len(claim.payload.phonemes) for claim in batch] for batch in batches]
     assert lengths == [[100, 99, 102], [140], [75], [300]]
 
@@ -80,7 +80,7 @@ def test_a_batch_is_led_by_the_oldest_and_filled_with_those_most_like_it(
 def test_a_segment_of_unusual_length_is_not_passed_for_ever(ledger: LedgerDriver) -> None:
     ledger.accept()
     ledger.plan([f"h{i}" for i in range(200)], lengths=[50] * 5 + [500] + [50] * 194)
-    turns = [claims for claims in (ledger.worker().claim_segments(4)[0] for _ in range(3))]
+    turns = [claims for claims in (ledger.worker().claim_segments(4) for _ in range(3))]
     assert 500 in [len(claim.payload.phonemes) for turn in turns for claim in turn]
 
 
@@ -90,7 +90,7 @@ def test_a_batch_keeps_to_its_phonemes_with_padding_counted(ledger: LedgerDriver
     worker = ledger.worker()
     sizes = []
     for _ in range(4):
-        claims, _ = worker.claim_segments(8, phonemes=310)
+        claims = worker.claim_segments(8, phonemes=310)
         sizes.append([len(claim.payload.phonemes) for claim in claims])
         assert len(claims) == 1 or len(claims) * max(sizes[-1]) <= 310
     assert sizes[0] == [100, 100, 100]
@@ -100,16 +100,17 @@ def test_a_batch_keeps_to_its_phonemes_with_padding_counted(ledger: LedgerDriver
 def test_one_short_segment_is_claimed_at_once(ledger: LedgerDriver) -> None:
     ledger.accept()
     ledger.plan(["h"], lengths=[3])
-    claims, rings = ledger.worker().claim_segments(64, phonemes=32_640)
+    ledger.rung()
+    claims = ledger.worker().claim_segments(64, phonemes=32_640)
     assert len(claims) == 1
-    assert not rings.synth
+    assert not ledger.rung()
 
 
 def test_a_batch_is_filled_across_jobs(ledger: LedgerDriver) -> None:
     uids = {ledger.accept(f"j{i}") for i in range(6)}
     for i in range(6):
         ledger.plan([f"h{i}"])
-    claims, _ = ledger.worker().claim_segments(8)
+    claims = ledger.worker().claim_segments(8)
     assert {claim.uid for claim in claims} == uids
 
 

@@ -14,12 +14,14 @@ def test_what_a_dead_process_held_is_given_to_the_next(ledger: LedgerDriver) -> 
     ledger.accept()
     ledger.plan(["h1"])
     dead = ledger.worker("dead/1", lease_s=0.2)
-    held, _ = dead.claim_segments(8)
-    assert ledger.worker("next/1").claim_segments(8)[0] == []
+    held = dead.claim_segments(8)
+    assert ledger.worker("next/1").claim_segments(8) == []
     time.sleep(0.25)
     assert ledger.leases.lapsed() == ["dead/1"]
-    assert ledger.leases.release_if_dead("dead/1").synth
-    again, _ = ledger.worker("next/1").claim_segments(8)
+    ledger.rung()
+    ledger.leases.release_if_dead("dead/1")
+    assert ledger.rung() == {"synth"}
+    again = ledger.worker("next/1").claim_segments(8)
     assert [claim.index for claim in again] == [held[0].index]
     assert again[0].attempt == 2
 
@@ -31,19 +33,22 @@ def test_a_renewed_lease_is_left_alone(ledger: LedgerDriver) -> None:
     ledger.leases.renew(["w/1"])
     time.sleep(0.25)
     assert ledger.leases.lapsed() == []
-    assert not ledger.leases.release_if_dead("w/1").synth
+    ledger.rung()
+    ledger.leases.release_if_dead("w/1")
+    assert not ledger.rung()
 
 
 def test_a_late_finisher_is_refused_by_its_token(ledger: LedgerDriver) -> None:
     uid = ledger.accept()
     ledger.plan(["h1"])
     slow, fast = ledger.worker("slow/1"), ledger.worker("fast/1")
-    late, _ = slow.claim_segments(8)
+    late = slow.claim_segments(8)
     ledger.leases.release("slow/1", stopped=False)
-    ledger.finish(fast, fast.claim_segments(8)[0])
-    garbage, rings = ledger.finish(slow, late)
+    ledger.finish(fast, fast.claim_segments(8))
+    ledger.rung()
+    garbage = ledger.finish(slow, late)
     assert garbage == [f"segments/h1/{late[0].token}.wav"]
-    assert not rings.assemble
+    assert not ledger.rung()
     assert ledger.job(uid).segments_done == 1
 
 
@@ -74,7 +79,7 @@ def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_
     attempts = 0
     for turn in range(10):
         worker = ledger.worker(f"w/{turn}")
-        claims, _ = worker.claim_segments(8)
+        claims = worker.claim_segments(8)
         if not claims:
             break
         if any(claim.payload.hash == "bad" for claim in claims):
@@ -102,7 +107,7 @@ def test_work_stopped_on_purpose_uses_up_no_attempt(ledger: LedgerDriver) -> Non
     ledger.accept()
     ledger.plan(["h1"])
     for _ in range(5):
-        claims, _ = ledger.worker("w/1").claim_segments(8)
+        claims = ledger.worker("w/1").claim_segments(8)
         assert claims[0].attempt == 1
         ledger.leases.release("w/1", stopped=True)
 
@@ -111,12 +116,13 @@ def test_an_engine_error_is_tried_again_alone_and_then_fails_the_job(ledger: Led
     uid = ledger.accept()
     ledger.plan(["h1", "h2"])
     worker = ledger.worker()
-    claims, _ = worker.claim_segments(8)
+    claims = worker.claim_segments(8)
     ledger.finish(worker, claims[1:])
-    rings = worker.fail_segment(claims[0], code="engine_failed", message="boom", permanent=False)
-    assert rings.synth
+    ledger.rung()
+    worker.fail_segment(claims[0], code="engine_failed", message="boom", permanent=False)
+    assert ledger.rung() == {"synth"}
     for _ in range(2):
-        (claim,), _ = worker.claim_segments(8)
+        (claim,) = worker.claim_segments(8)
         worker.fail_segment(claim, code="engine_failed", message="boom", permanent=False)
     job = ledger.job(uid)
     assert (job.status, job.error_code) == (JobStatus.FAILED, "engine_failed")
@@ -129,7 +135,7 @@ def test_a_long_assembly_keeps_no_short_one_waiting(ledger: LedgerDriver) -> Non
         ledger.plan([f"l{i}"])
     worker = ledger.worker("a/1")
     for _ in longs:
-        (claim,), _ = worker.claim_segments(1)
+        (claim,) = worker.claim_segments(1)
         rendered = RenderedSegment(claim, f"k{claim.token}", 24_000 * 3600)
         worker.finish_segments([rendered], synthesis_s=1, engine=MANIFEST)
     first = worker.claim_assembly(long_most=1)

@@ -14,8 +14,7 @@ import redis
 
 from deploy.processes import Managed, ProcessGroup
 from deploy.redis_server import RedisServer
-from shared.bell import Bell, make_celery
-from shared.ledger.messages import Rings
+from shared.bell import make_celery
 from shared.ledger.records import JobRecord
 from shared.ledger.states import TERMINAL
 from shared.manifest import EngineManifest
@@ -38,7 +37,6 @@ class Cluster:
         self.group = ProcessGroup()
         self.settings = Settings(redis_url=server.url, data_dir=folder)
         self.celery = make_celery(self.settings)
-        self.bell = Bell(self.celery, client)
 
     def start(self, stage: str, name: str = "0", **settings: object) -> Managed:
         """Start a worker; settings are given by their field's name."""
@@ -72,13 +70,10 @@ class Cluster:
         text = self.wait(lambda: self.client.get("kc:engine"), 90)
         return EngineManifest.from_json(text.decode())
 
-    def submit(self, text: str, *, ring: bool = True, **changes: Any) -> str:
-        """Accept a job as the gateway would, and ring."""
+    def submit(self, text: str, **changes: Any) -> str:
+        """Accept a job as the gateway would."""
         stamp = self.engine().stamp(parse_voice("af_heart"))
-        uid = self.ledger.accept(text, engine=stamp, **changes)
-        if ring:
-            self.bell.ring(Rings(plan=True))
-        return uid
+        return self.ledger.accept(text, engine=stamp, **changes)
 
     def finished(self, uid: str, timeout_s: float = 90) -> JobRecord:
         """Wait for a job's end."""
@@ -139,7 +134,7 @@ def base(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) ->
             base.start(stage)
         yield base
         base.group.stop()
-        base.bell.close()
+        base.celery.close()
 
 
 @pytest.fixture
@@ -151,4 +146,4 @@ def cluster(base: Cluster) -> Iterator[Cluster]:
     cluster = Cluster(base.client, base.server, base.folder)
     yield cluster
     cluster.group.stop()
-    cluster.bell.close()
+    cluster.celery.close()

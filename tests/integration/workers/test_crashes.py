@@ -71,7 +71,7 @@ def test_a_poison_segment_fails_its_job_after_three_attempts_and_no_other(
 ) -> None:
     cluster.start("synth", render_timeout_s=1.5)
     cluster.engine()
-    bad = cluster.submit(f"This one says {fault} and dies.", ring=False)
+    bad = cluster.submit(f"This one says {fault} and dies.")
     good = [cluster.submit(f"A good neighbour number {n}.") for n in range(3)]
     job = cluster.finished(bad)
     assert (job.status, job.error_code) == (JobStatus.FAILED, "poison")
@@ -101,7 +101,7 @@ def test_audio_with_a_hole_in_it_is_never_a_success(
 
 def test_a_segment_that_makes_no_sense_fails_by_name_and_no_neighbour(cluster: Cluster) -> None:
     cluster.start("synth")
-    bad = cluster.submit("This voice is none.", spec=wav_spec(voice="(2)"), ring=False)
+    bad = cluster.submit("This voice is none.", spec=wav_spec(voice="(2)"))
     good = cluster.submit("A good neighbour.")
     job = cluster.finished(bad)
     assert (job.status, job.error_code) == (JobStatus.FAILED, "invalid_input")

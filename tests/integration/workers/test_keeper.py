@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from deploy.redis_server import RedisServer
-from shared.bell import Bell, Stage, make_celery
+from shared.bell import Stage
 from shared.ledger.leases import Leases
 from shared.settings import Settings
 from worker.context import worker_folder
@@ -34,7 +34,6 @@ def keeper(settings: Settings, redis_client: redis.Redis) -> Keeper:
         Stage.ASSEMBLE,
         "assemble.0",
         Leases(redis_client, lease_s=5),
-        Bell(make_celery(settings), redis_client),
         own=lambda: ["assemble.0/own"],
         on_fatal=lambda _: None,
     )

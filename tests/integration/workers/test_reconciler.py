@@ -54,7 +54,7 @@ def keys(storage: Storage) -> list[str]:
 
 def claim_and_store(ledger: LedgerDriver, storage: Storage, worker: WorkLedger) -> str:
     """Claim the only segment and put its audio, as far as a worker gets before it is killed."""
-    (claim,), _ = worker.claim_segments(1)
+    (claim,) = worker.claim_segments(1)
     digest = claim.payload.hash
     key = f"segments/{digest[:2]}/{digest}/{claim.token}.wav"
     storage.put(key, b"audio")
@@ -79,7 +79,7 @@ def test_segment_audio_forgotten_while_the_store_is_away_is_deleted_later(
     ledger.accept()
     ledger.plan(["h" * 64])
     worker = ledger.worker()
-    claims, _ = worker.claim_segments(1)
+    claims = worker.claim_segments(1)
     ledger.finish(worker, claims)
     key = f"segments/{'h' * 64}/{claims[0].token}.wav"
     storage.put(key, b"audio")
@@ -106,7 +106,7 @@ def test_audio_stored_by_a_worker_that_then_died_is_swept_and_what_counts_is_kep
     orphan = claim_and_store(ledger, storage, ledger.worker("w/dead"))
     ledger.leases.release("w/dead", stopped=False)
     slow = ledger.worker("w/slow")
-    (claim,), _ = slow.claim_segments(1)
+    (claim,) = slow.claim_segments(1)
     kept = f"segments/aa/{'a' * 64}/{claim.token}.wav"
     storage.put(kept, b"audio")
     ledger.leases.release("w/slow", stopped=False)  # lapsed, and yet it comes back and finishes
@@ -125,8 +125,8 @@ def test_the_audio_of_a_late_finisher_is_swept_even_if_it_dies_before_it_can(
     for name in ("one", "two"):
         ledger.accept(name)
         ledger.plan(["b" * 64])
-    (mine,), _ = first.claim_segments(1)
-    (other,), _ = second.claim_segments(1)
+    (mine,) = first.claim_segments(1)
+    (other,) = second.claim_segments(1)
     ledger.record(first, mine, "segments/bb/b/1.wav")
     storage.put("segments/bb/b/2.wav", b"audio")
     ledger.record(second, other, "segments/bb/b/2.wav")

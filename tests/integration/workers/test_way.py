@@ -51,9 +51,22 @@ def test_what_was_said_before_is_not_rendered_again(cluster: Cluster) -> None:
     assert again.segments_reused == 2
 
 
-def test_a_lost_wake_up_is_rung_again(cluster: Cluster) -> None:
+def test_every_wake_up_is_acknowledged(cluster: Cluster) -> None:
     cluster.start("synth")
-    job = cluster.finished(cluster.submit("Nobody rang for this.", ring=False), 30)
+    cluster.finished(cluster.submit(TEXT, spec=wav_spec()))
+    waiting = ("kc.plan", "kc.synth", "kc.assemble", "unacked", "unacked_index")
+    cluster.wait(lambda: cluster.client.exists(*waiting) == 0)
+
+
+def test_a_lost_wake_up_is_rung_again(cluster: Cluster) -> None:
+    synth = cluster.start("synth")
+    cluster.engine()
+    cluster.group.stop()
+    assert synth.process is not None
+    uid = cluster.submit("Nobody heard of this.")
+    cluster.wait(lambda: cluster.client.delete("kc.synth"))
+    cluster.start("synth")
+    job = cluster.finished(uid)
     assert job.status is JobStatus.SUCCEEDED
 
 
