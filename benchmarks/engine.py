@@ -29,6 +29,7 @@ from benchmarks.report import Cell, Report, Table, Target, options
 from benchmarks.rig import ROOT, peak_resident_mib, resident_mib, run_module, workplace
 from benchmarks.system import choose, plan
 from shared.settings import Settings
+from worker.engines import SPINS
 from worker.engines.base import MAX_PHONEMES
 
 EXACT = "exact"
@@ -107,6 +108,12 @@ QUICK = Size(
 # The two sides
 
 
+def _spinning(side: str) -> dict[str, str]:
+    """Return the environment: OpenMP as a worker sets it for us, as it comes for upstream."""
+    ours = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPINS}
+    return {**os.environ, **({} if side == UPSTREAM else ours)}
+
+
 class Side:
     """A long-lived process that renders when told to."""
 
@@ -119,7 +126,7 @@ class Side:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+            env={**_spinning(side), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
         )
         try:
             self.facts = self._answer()

@@ -50,6 +50,7 @@ JOB_EXAMPLE: dict[str, Any] = {
         "worker": "synth-0",
         "model": "hexgrad/Kokoro-82M",
         "stand_in": False,
+        "precision": "exact",
     },
     "custom_id": "greeting-1",
     "metadata": {"campaign": "spring"},

@@ -84,6 +84,9 @@ class Metrics(_Shape):
     worker: str | None
     model: str | None
     stand_in: bool | None = Field(description="True: the audio is not Kokoro's.")
+    precision: str | None = Field(
+        description="`exact` or `fast`, as the engine rendered it; null until it has."
+    )
 
 
 class Urls(_Shape):

@@ -99,4 +99,5 @@ def _metrics(record: JobRecord) -> dict[str, Any]:
         "worker": record.worker,
         "model": record.model or record.spec.model,
         "stand_in": record.stand_in,
+        "precision": record.precision,
     }

@@ -147,6 +147,7 @@ class JobRecord:
     worker: str | None
     model: str | None
     stand_in: bool | None
+    precision: str | None
     outputs: tuple[OutputFile, ...]
     warnings_total: int
     error_code: str | None
@@ -192,6 +193,7 @@ class JobRecord:
             worker=fields.get("worker"),
             model=fields.get("model"),
             stand_in=None if stand_in is None else stand_in == "1",
+            precision=fields.get("precision"),
             outputs=outputs,
             warnings_total=int(fields.get("warnings_total", 0)),
             error_code=fields.get("error_code"),

@@ -208,6 +208,7 @@ class WorkLedger:
             "worker": self._worker,
             "model": engine.model,
             "stand_in": int(engine.stand_in),
+            "precision": engine.precision,
         }
         verdicts = self._run("finish_segments", self.incarnation, json.dumps(batch))
         return [key for key in _texts(verdicts) if key]

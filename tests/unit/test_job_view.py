@@ -39,6 +39,7 @@ def record(**changes: Any) -> JobRecord:
         "worker": None,
         "model": None,
         "stand_in": None,
+        "precision": None,
         "outputs": (),
         "warnings_total": 0,
         "error_code": None,

@@ -6,8 +6,10 @@ In: a list of `SegmentInput`. Out: one `SegmentAudio` each, in the same order.
 
 import os
 
-# OpenMP's idle threads otherwise spin for the next bit of work. Where anything else runs on these
-# cores, and here the gateway or a planner always does, that takes the very cores the work needs:
-# measured with both cores of a machine in use, 2 to 4 times the time and the power. Read when
-# torch is imported; the environment may still say otherwise.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP's idle threads spin for the next bit of work, by default for so long that where anything
+# else runs on these cores (here the gateway or a planner always does) they take the very cores the
+# work needs. A short spin costs little on an idle machine and saves most of that on a busy one.
+# Read when torch is imported; the environment may still say otherwise.
+SPINS = "20000"
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -1,5 +1,5 @@
 -- A rendered batch. ARGV: incarnation, batch as JSON: {segments: [{uid, index, token, hash, key,
--- samples, chars}], synthesis_s, worker, model, stand_in}. Answers verdicts: '' or the key
+-- samples, chars}], synthesis_s, worker, model, stand_in, precision}. Answers verdicts: '' or the key
 -- of an object that nobody will use.
 local incarnation = ARGV[1]
 local batch = cjson.decode(ARGV[2])
@@ -28,7 +28,8 @@ for i, item in ipairs(batch.segments) do
     complete_segment(uid, index, segment, key, samples, false)
     local job = job_key(uid)
     redis.call('HINCRBYFLOAT', job, 'synthesis_s', batch.synthesis_s / #batch.segments)
-    redis.call('HSET', job, 'worker', batch.worker, 'model', batch.model, 'stand_in', batch.stand_in)
+    redis.call('HSET', job, 'worker', batch.worker, 'model', batch.model, 'stand_in', batch.stand_in,
+      'precision', batch.precision)
     if segment.attempts > tonumber(redis.call('HGET', job, 'attempts') or '0') then
       redis.call('HSET', job, 'attempts', segment.attempts)
     end

@@ -32,6 +32,7 @@ def test_a_job_goes_from_submission_to_success(ledger: LedgerDriver) -> None:
     assert job.audio_s == pytest.approx(2.0)
     assert job.model == "test"
     assert job.stand_in is True
+    assert job.precision == "exact"
     assert ledger.client.exists(f"kc:job:{uid}:payload", f"kc:job:{uid}:input") == 0
 
 

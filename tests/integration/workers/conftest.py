@@ -21,6 +21,7 @@ from shared.manifest import EngineManifest
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
 from shared.voices import parse_voice
+from tests.conftest import free_port
 from tests.integration.ledger.conftest import LedgerDriver
 
 ROOT = Path(__file__).parents[3]
@@ -126,10 +127,21 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def base(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server of the cluster's own: its workers take whatever work is queued in their Redis."""
+    server = RedisServer(tmp_path_factory.mktemp("cluster-redis"), free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def base(
+    cluster_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
     """The processes that tests leave alone, started once: plan, assemble and the reconciler."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        base = Cluster(client, redis_server, tmp_path_factory.mktemp("cluster"))
+    with redis.Redis.from_url(cluster_server.url) as client:
+        base = Cluster(client, cluster_server, tmp_path_factory.mktemp("cluster"))
         for stage in ("plan", "assemble", "reconciler"):
             base.start(stage)
         yield base
@@ -140,9 +152,11 @@ def base(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def cluster(base: Cluster) -> Iterator[Cluster]:
     """A cluster whose ledger is empty; every process a test starts in it ends with the test."""
-    # Not FLUSHALL: Celery's bindings are there too, and the base workers live on.
-    for key in base.client.keys("kc:*"):
-        base.client.delete(key)
+    # Not FLUSHALL: Celery's bindings are there too, and the base workers live on. What a worker
+    # that was killed never acknowledged goes as well.
+    for pattern in ("kc:*", "kc.*", "unacked*"):
+        for key in base.client.keys(pattern):
+            base.client.delete(key)
     cluster = Cluster(base.client, base.server, base.folder)
     yield cluster
     cluster.group.stop()

@@ -24,6 +24,7 @@ def test_the_model_speaks_and_only_the_child_that_renders_loads_torch(
     assert job.status is JobStatus.SUCCEEDED, job.error_message
     assert job.model == "synthetic-tiny"
     assert job.stand_in is False
+    assert job.precision == "exact"
     assert worker.process is not None
     assert loaded_torch(cluster.child("synth.0"))
     assert not loaded_torch(worker.process.pid), "the parent must not touch torch or CUDA"

@@ -149,9 +149,13 @@ def transformed(weight: Tensor, cut: Filter, columns: int, lanes: int) -> Tensor
     depth = -(-channels // lanes) * lanes
     _, matrix, _ = filtering(cut.tile, cut.taps, cut.places)
     rows = torch.tensor([[float(c) for c in row] for row in matrix], dtype=torch.float64)
-    padded = nn.functional.pad(weight.double(), (0, blocks * cut.taps - taps, 0, depth - channels))
-    pieces = padded.view(out // columns, columns, depth, blocks, cut.taps)
-    return torch.einsum("pj,ocibj->opbic", rows, pieces).float().contiguous()
+    padded = nn.functional.pad(weight, (0, blocks * cut.taps - taps, 0, depth - channels))
+    result = torch.empty(out // columns, len(rows), blocks, depth, columns)
+    # In small parts, whose float64 stays in the cache.
+    for to, part in zip(result, torch.split(padded, columns), strict=True):
+        pieces = part.reshape(-1, cut.taps).double() @ rows.T
+        to.copy_(pieces.view(columns, depth, blocks, -1).permute(3, 2, 1, 0))
+    return result
 
 
 @cache
