@@ -35,7 +35,8 @@ from worker.engines.base import MAX_PHONEMES
 EXACT = "exact"
 UPSTREAM = "upstream"
 MIXED = "mixed corpus"
-FASTER_LEAST = 1.0
+FASTER_LEAST = {"exact": 1.7, "fast": 4.0}
+"""Times upstream; `fast` on a processor with bfloat16 units."""
 MEMORY_MOST_MIB = 1.6 * 1024
 GROWTH_MOST_MIB = 50.0
 RECYCLE_SHARE_MOST = 0.02
@@ -568,7 +569,9 @@ def targets(
     for way in speeds[MIXED]:
         if way.side != UPSTREAM and not way.batched:
             ratio = statistics.median(_ratios(way, base))
-            found.append(Target(f"{way.side}, times upstream, {MIXED}", ratio, least=FASTER_LEAST))
+            found.append(
+                Target(f"{way.side}, times upstream, {MIXED}", ratio, least=FASTER_LEAST[way.side])
+            )
     return [
         *found,
         Target("resident memory at its peak, MiB", ours["peak_mib"], most=MEMORY_MOST_MIB),
