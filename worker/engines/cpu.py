@@ -8,6 +8,7 @@ import ctypes
 import gc
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,7 @@ from worker.engines.runner import Prepared, as_audio, draw_noise, pad_tokens
 log = structlog.get_logger()
 
 
+@cache
 def has_half_units() -> bool:
     """Return whether this processor multiplies bfloat16 matrices in hardware (Intel's AMX)."""
     try:

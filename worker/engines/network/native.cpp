@@ -5,8 +5,8 @@
 // TILE * TAPS. The blocks share their transformed input, so all that remains is one small matrix
 // product per point. A dilated convolution is an ordinary one on every d-th step.
 //
-// Constants come from native.py with each build: TILE, TAPS, POINTS, INPUT[POINTS][POINTS] and
-// OUTPUT[TILE][POINTS]. Tensors are float32, (time, channels), contiguous.
+// Constants come from native.py with each build: TILE, TAPS, POINTS, EPSILON (of the norm),
+// INPUT[POINTS][POINTS] and OUTPUT[TILE][POINTS]. Tensors are float32, (time, channels), contiguous.
 
 #include <algorithm>
 #include <cmath>
@@ -53,6 +53,15 @@ static inline vec snake(vec x, vec alpha, vec inverse) {
   p = p * q + 1.0f;
   vec s = f * p;
   return x + s * s * inverse;
+}
+
+enum { PLAIN = 0, LEAKY = 1, SNAKE = 2 };
+
+static inline vec activate(vec y, int64_t activation, float slope, const float *alpha,
+                           const float *inverse) {
+  if (activation == SNAKE) return snake(y, load(alpha), load(inverse));
+  if (activation == LEAKY) return y > 0.0f ? y : y * slope;
+  return y;
 }
 
 // out[ROWS][COLUMNS] = sum over `blocks` of in[row + block][0..depth) * weights[block][depth][..]
@@ -157,8 +166,6 @@ void kc_statistics(const float *x, int64_t steps, int64_t channels, float *mean,
   merge(parts.data(), tasks, channels, mean, variance);
 }
 
-enum { PLAIN = 0, LEAKY = 1, SNAKE = 2 };
-
 // y = convolution(activation(scale * (x - mean) / sqrt(variance + eps) + shift)) + bias, then
 //   residual:    y += residual
 //   accumulate:  out += y * factor        (the mean of several blocks)
@@ -179,7 +186,7 @@ void kc_conv(const float *x, int64_t steps, int64_t inputs, int64_t outputs, con
   std::vector<float> gain(depth, 1.0f), offset(depth, 0.0f), inverse(depth, 1.0f);
   if (mean)
     for (int64_t c = 0; c < inputs; c++) {
-      gain[c] = scale[c] / std::sqrt(variance[c] + 1e-5f);
+      gain[c] = scale[c] / std::sqrt(variance[c] + EPSILON);
       offset[c] = shift[c] - mean[c] * gain[c];
     }
   if (activation == SNAKE)
@@ -226,11 +233,7 @@ void kc_conv(const float *x, int64_t steps, int64_t inputs, int64_t outputs, con
       if (whole < depth) std::memcpy(tail, from + whole, (inputs - whole) * sizeof(float));
       for (int64_t c = 0; c < depth; c += LANES) {
         vec y = load(c < whole ? from + c : tail) * load(&gain[c]) + load(&offset[c]);
-        if (activation == SNAKE)
-          y = snake(y, load(alpha + c), load(&inverse[c]));
-        else if (activation == LEAKY)
-          y = y > 0.0f ? y : y * slope;
-        store(to + c, y);
+        store(to + c, activate(y, activation, slope, alpha + c, &inverse[c]));
       }
     }
     for (int64_t m = 0; m < windows; m++) {
@@ -350,7 +353,7 @@ void kc_norm_to_half(const void *x, int64_t half, int64_t steps, int64_t channel
   }
   merge(parts.data(), tasks, channels, mean.data(), variance.data());
   for (int64_t c = 0; c < channels; c++) {
-    const float gain = scale[c] / std::sqrt(variance[c] + 1e-5f);
+    const float gain = scale[c] / std::sqrt(variance[c] + EPSILON);
     mean[c] = shift[c] - mean[c] * gain;
     variance[c] = gain;
     if (activation == SNAKE) inverse[c] = 1.0f / alpha[c];
@@ -359,21 +362,7 @@ void kc_norm_to_half(const void *x, int64_t half, int64_t steps, int64_t channel
   for (int64_t t = 0; t < steps; t++)
     for (int64_t c = 0; c < channels; c += LANES) {
       vec y = at(t, c) * load(&variance[c]) + load(&mean[c]);
-      if (activation == SNAKE)
-        y = snake(y, load(alpha + c), load(&inverse[c]));
-      else
-        y = y > 0.0f ? y : y * slope;
-      narrow(out + t * channels + c, y);
+      narrow(out + t * channels + c, activate(y, activation, slope, alpha + c, &inverse[c]));
     }
-}
-
-// Frees the calling thread's and, as far as they still run, the pool's scratch memory.
-void kc_release() {
-#pragma omp parallel
-  {
-    std::free(scratch.data);
-    scratch.data = nullptr;
-    scratch.size = 0;
-  }
 }
 }
