@@ -34,6 +34,24 @@ class ApiError(errors.ClusterError):
             self.headers["Retry-After"] = str(retry_after_s)
 
 
+class MalformedHttp(ApiError):
+    """What came is not HTTP/1.1."""
+
+    code = "malformed_http"
+
+
+class HeadTooSlow(ApiError):
+    """The request's headers took too long to arrive."""
+
+    code = "head_too_slow"
+
+
+class HeadTooLarge(ApiError):
+    """The request's address and headers are too large."""
+
+    code = "head_too_large"
+
+
 class MalformedJson(ApiError):
     """The body is not JSON."""
 
@@ -197,10 +215,12 @@ class LedgerUnavailable(ApiError):
 
 
 STATUSES: dict[type[errors.ClusterError], int] = {
+    MalformedHttp: 400,
     MalformedJson: 400,
     InvalidHeader: 400,
     InvalidKey: 401,
     NotFound: 404,
+    HeadTooSlow: 408,
     BodyTooSlow: 408,
     Conflict: 409,
     AudioGone: 410,
@@ -216,6 +236,7 @@ STATUSES: dict[type[errors.ClusterError], int] = {
     WebhooksNotConfigured: 422,
     RateLimited: 429,
     KeyFull: 429,
+    HeadTooLarge: 431,
     SystemFull: 503,
     NoEngine: 503,
     LedgerUnavailable: 503,

@@ -33,6 +33,9 @@ class KnownEngine:
         now = self._clock()
         if self._known is not None and now - self._known[0] < FRESH_S:
             return self._known[1]
+        if self._known is not None:
+            # Whoever comes while this one asks goes by what was known.
+            self._known = (now, self._known[1])
         engine = await self._intake.engine()
         self._known = None if engine is None else (now, engine)
         return engine

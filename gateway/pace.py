@@ -33,6 +33,9 @@ class Pace:
         """
         now = self._clock()
         if self._known is None or now - self._known[0] >= FRESH_S:
+            if self._known is not None:
+                # Whoever comes while this one asks answers by what was known.
+                self._known = (now, self._known[1])
             self._known = (now, await self._measure())
         return self._known[1]
 

@@ -4,12 +4,14 @@ import errno
 import ipaddress
 import signal
 import socket
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
+from gateway.protocol import HEAD_TIMEOUT_S, BoundedHttp
 from shared.errors import InvalidSettings
 from shared.logs import configure_logging
 from shared.settings import Settings
@@ -17,7 +19,6 @@ from shared.settings import Settings
 KEEP_ALIVE_S = 30
 GRACE_S = 5
 """How long requests under way may take once the server is told to stop."""
-MAX_HEADER_BYTES = 32 * 1024
 BACKLOG = 2048
 
 
@@ -73,11 +74,17 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def make_server(app: FastAPI) -> Server:
-    """Return a server for the application; `run(sockets=[…])` starts it."""
+def make_server(app: FastAPI, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> Server:
+    """Return a server for the application; `run(sockets=[…])` starts it.
+
+    Args:
+        app: what it serves.
+        head_timeout_s: seconds in which a request's headers must have arrived.
+    """
+    protocol = partial(BoundedHttp, head_timeout_s=head_timeout_s)
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=protocol,  # type: ignore[arg-type]  # it only has to be called
         ws="none",
         lifespan="on",
         access_log=False,  # the application writes one line a request
@@ -85,7 +92,6 @@ def make_server(app: FastAPI) -> Server:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     return Server(config, app)
 

@@ -7,7 +7,7 @@ text or a key.
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -24,6 +24,30 @@ QUIET = (
     "celery.app.trace",
 )
 """Libraries whose news below a warning is of no use to an operator."""
+
+
+class _Direct:
+    """Writes structlog's own events past the standard library's record, in half the time.
+
+    The handler lends its lock, which that library renews in a child after a fork.
+    """
+
+    def __init__(self, handler: "logging.StreamHandler[Any]") -> None:
+        self._handler = handler
+
+    def msg(self, line: str) -> None:
+        """Write one line; with nowhere to write it to, work goes on."""
+        handler = self._handler
+        handler.acquire()
+        try:
+            handler.stream.write(line + handler.terminator)
+            handler.flush()
+        except (OSError, ValueError):  # closed at the other end, or here
+            return
+        finally:
+            handler.release()
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def configure_logging(level: str, log_format: Literal["json", "console"], process: str) -> None:
@@ -43,20 +67,22 @@ def configure_logging(level: str, log_format: Literal["json", "console"], proces
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         name_process,
-        structlog.stdlib.ExtraAdder(),
     ]
-    after: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if log_format == "json":
-        after += [
+    renderers: list[Processor] = (
+        [
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ]
-    else:
-        after.append(structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=sys.stderr.isatty()))
+        if log_format == "json"
+        else [structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=sys.stderr.isatty())]
+    )
+    foreign = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers]
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processors=after, foreign_pre_chain=before)
+        structlog.stdlib.ProcessorFormatter(
+            processors=foreign, foreign_pre_chain=[*before, structlog.stdlib.ExtraAdder()]
+        )
     )
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -66,8 +92,8 @@ def configure_logging(level: str, log_format: Literal["json", "console"], proces
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*before, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda *_: _Direct(handler),
         cache_logger_on_first_use=False,
     )

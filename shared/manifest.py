@@ -1,7 +1,7 @@
 """What a synth worker says of its engine, so that others need not load it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.voices import VoiceMix
@@ -51,7 +51,7 @@ class EngineManifest:
 
     def to_json(self) -> str:
         """Encode for the ledger."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(vars(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "EngineManifest":
@@ -76,7 +76,7 @@ class EngineStamp:
 
     def to_json(self) -> str:
         """Encode for the ledger."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(vars(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "EngineStamp":

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -50,3 +52,10 @@ def test_people_get_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().err
     assert "job accepted" in said
     assert "job_1" in said
+
+
+def test_a_log_that_nobody_reads_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryFile("w") as closed:
+        monkeypatch.setattr(sys, "stderr", closed)
+        configure_logging("INFO", "json", "gateway")
+    structlog.get_logger().error("said to nobody", exc_info=ValueError("broken"))

@@ -160,8 +160,11 @@ class Cluster:
 
 
 @contextmanager
-def running(settings: Settings, resolver: Resolver, body_timeout_s: float) -> Iterator[Server]:
-    server = make_server(create_app(settings, resolver=resolver, body_timeout_s=body_timeout_s))
+def running(
+    settings: Settings, resolver: Resolver, body_timeout_s: float, head_timeout_s: float = 60
+) -> Iterator[Server]:
+    app = create_app(settings, resolver=resolver, body_timeout_s=body_timeout_s)
+    server = make_server(app, head_timeout_s=head_timeout_s)
     listener = bind(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -214,13 +217,16 @@ def start(
             resolver: Resolver = public_resolver,
             engine: EngineManifest | None = MANIFEST,
             body_timeout_s: float = 60,
+            head_timeout_s: float = 60,
             key: str | None = None,
             **changes: Any,
         ) -> Cluster:
             if engine is not None:
                 redis_client.set("kc:engine", engine.to_json())
             settings = make_settings(redis_server.url, tmp_path, **changes)
-            server = stack.enter_context(running(settings, resolver, body_timeout_s))
+            server = stack.enter_context(
+                running(settings, resolver, body_timeout_s, head_timeout_s)
+            )
             return stack.enter_context(seen(settings, server, redis_client, key))
 
         yield start_one

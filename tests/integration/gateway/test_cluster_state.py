@@ -107,9 +107,10 @@ def test_metrics_tell_what_the_cluster_did(cluster: Cluster) -> None:
 
 def test_made_up_paths_and_methods_make_no_new_series(start: Starter) -> None:
     cluster = start()
-    for i in range(3):
+    for i, method in enumerate(("PROPFIND", "PURGE", "SEARCH")):
         cluster.http.get(f"/nowhere/{i}")
-        cluster.http.request(f"M{i}", "/v1/jobs")
+        cluster.http.request(method, "/v1/jobs")
+        assert cluster.error(cluster.http.request(f"M{i}", "/v1/jobs"), 400)
         cluster.http.get(f"/v1/jobs/unknown-{i}")
     routes = {labels for (name, labels) in metrics(cluster) if name == "kc_http_requests_total"}
     assert routes == {

@@ -40,3 +40,19 @@ def test_an_engine_is_asked_for_once_a_second_and_its_absence_each_time() -> Non
         assert await known.get() == manifest("two")
 
     asyncio.run(go())
+
+
+def test_whoever_comes_while_the_ledger_is_asked_goes_by_what_was_known() -> None:
+    now = [100.0]
+    ledger = Ledger()
+    ledger.found = manifest("one")
+    known = KnownEngine(ledger, clock=lambda: now[0])
+
+    async def go() -> None:
+        await known.get()
+        now[0] += FRESH_S
+        ledger.found = manifest("two")
+        assert await asyncio.gather(*(known.get() for _ in range(3))) == [manifest("two")] * 3
+        assert ledger.asked == 2
+
+    asyncio.run(go())

@@ -86,3 +86,27 @@ def test_a_burst_asks_the_ledger_once_a_second() -> None:
 
     asyncio.run(burst())
     assert ledger.asked == 2
+
+
+def test_whoever_comes_while_the_ledger_is_asked_goes_by_what_was_known() -> None:
+    ledger: Any = Measured(100, 950)
+    now = [0.0]
+    pace = Pace(ledger, clock=lambda: now[0])
+    answering = asyncio.Event()
+
+    async def slow() -> Throughput:
+        ledger.asked += 1
+        await answering.wait()
+        return Throughput(50, 0)
+
+    async def go() -> None:
+        assert await pace.retry_after_s() == 10
+        now[0], ledger.throughput = 1.5, slow
+        asking = asyncio.create_task(pace.retry_after_s())
+        await asyncio.sleep(0)
+        assert [await pace.retry_after_s() for _ in range(5)] == [10] * 5
+        answering.set()
+        assert await asking == await pace.retry_after_s() == 19
+
+    asyncio.run(go())
+    assert ledger.asked == 2
