@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from gateway import audio, cluster, deliveries, health, jobs, metrics
 from gateway.access import Access
 from gateway.body_limit import BODY_TIMEOUT_S, BodyLimit, max_body_bytes
+from gateway.endings import Endings
 from gateway.error_handlers import install_error_handlers
 from gateway.health import Watch
 from gateway.http_meters import HttpMeters
@@ -62,6 +63,7 @@ def create_app(
             rules=rules,
             resolver=resolver,
             watch=Watch(intake, storage),
+            endings=Endings(intake.client),
             pace=Pace(intake),
             engine=KnownEngine(intake),
             draining=asyncio.Event(),
@@ -73,6 +75,7 @@ def create_app(
         finally:
             services.draining.set()
             await services.watch.stop()
+            await services.endings.stop()
             await intake.client.aclose()
 
     app = FastAPI(

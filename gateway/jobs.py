@@ -121,7 +121,8 @@ async def _create(request: Request, services: Services, caller: Caller, naming: 
         headers["Preference-Applied"] = f"wait={wait_s}"
         await wait_until_ended(services, request, record.uid, timeout_s=wait_s)
         record = await find_job(services, caller, record.uid)
-        position = await services.intake.queue_position(record.uid)
+        queued = record.status == JobStatus.QUEUED
+        position = await services.intake.queue_position(record.uid) if queued else None
     base_url = services.base_url(request)
     headers["Location"] = f"{base_url}/v1/jobs/{record.id}"
     ended = record.status in TERMINAL

@@ -12,11 +12,8 @@ from shared.ledger.states import TERMINAL
 
 MAX_WAIT_S = 60
 MAX_KEY_CHARS = 255
-POLL_SHARE = 0.1
-"""A job's status is looked up again after this share of the time waited so far, so that nobody
-waits a tenth longer than the job took, and a long wait costs few look-ups."""
-SHORTEST_POLL_S = 0.002
-LONGEST_POLL_S = 0.25
+LOOK_EVERY_S, LOOK_UNHEARD_S = 2.0, 0.25
+"""How often a job's status is looked up while its end would be heard of, and while not."""
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
@@ -51,13 +48,27 @@ async def wait_until_ended(
     services: Services, request: Request, uid: str, *, timeout_s: float
 ) -> None:
     """Return once the job has ended, or the client is gone, or the time is over."""
-    began = time.monotonic()
-    deadline = began + timeout_s
-    while (left_s := deadline - time.monotonic()) > 0:
-        status = await services.intake.status(uid)
-        if status is None or status in TERMINAL or services.draining.is_set():
-            return
-        if await request.is_disconnected():
-            return
-        pause_s = POLL_SHARE * (time.monotonic() - began)
-        await asyncio.sleep(min(max(pause_s, SHORTEST_POLL_S), LONGEST_POLL_S, left_s))
+    deadline = time.monotonic() + timeout_s
+    draining = asyncio.create_task(services.draining.wait())
+    try:
+        async with services.endings.of(uid) as ended:
+            hearing = asyncio.create_task(ended.wait())
+            try:
+                while (left_s := deadline - time.monotonic()) > 0:
+                    status = await services.intake.status(uid)
+                    if status is None or status in TERMINAL or draining.done():
+                        return
+                    if await request.is_disconnected():
+                        return
+                    look_s = LOOK_EVERY_S if services.endings.heard else LOOK_UNHEARD_S
+                    await asyncio.wait(
+                        {hearing, draining},
+                        timeout=min(look_s, left_s),
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    if hearing.done():
+                        return
+            finally:
+                hearing.cancel()
+    finally:
+        draining.cancel()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gateway.endings import Endings
 from gateway.health import Watch
 from gateway.known_engine import KnownEngine
 from gateway.pace import Pace
@@ -34,6 +35,7 @@ class Services:
     rules: AddressRules
     resolver: Resolver
     watch: Watch
+    endings: Endings
     pace: Pace
     engine: KnownEngine
     draining: asyncio.Event

@@ -88,7 +88,7 @@ class Assembling(Stage):
     def _records(self, claim: AssemblyClaim) -> Iterator[SegmentRecord]:
         for start in range(0, claim.segments_total, PAGE):
             # Between two pages: stop when the job was canceled.
-            if not self.persist(lambda: self.ledger.is_open(claim.uid)):
+            if start and not self.persist(lambda: self.ledger.is_open(claim.uid)):
                 raise LostLease("The job has ended.")
             stop = min(start + PAGE, claim.segments_total)
             yield from self.persist(

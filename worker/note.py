@@ -124,7 +124,7 @@ class Note:
                 self._put()
 
     def done(self) -> None:
-        """Have no deadline; the phase stays until the next note: it would be read too rarely."""
+        """Have nothing more to do for now: without a deadline in its row, a child reads as idle."""
         self._deadlines()[0] = math.inf
 
     def _deadlines(self) -> "memoryview[float]":
@@ -157,14 +157,20 @@ class Note:
             self._written = True
             self._shown = (phase, deadline is None)
 
+    def tell(self, **facts: Any) -> None:
+        """Add to the list of workers' facts."""
+        with self._lock:
+            self._facts |= facts
+            self._put()
+
     @contextmanager
-    def busy(self, phase: str, *, within_s: float, **facts: Any) -> Iterator[None]:
-        """Be in a phase for the length of a block."""
-        self.write(phase, within_s=within_s, **facts)
+    def busy(self, phase: str, *, within_s: float) -> Iterator[None]:
+        """Be in a phase for the length of a block, and idle after it."""
+        self.begin(phase, within_s=within_s)
         try:
             yield
         finally:
-            self.write("idle")
+            self.done()
 
     @contextmanager
     def beside(self, phase: str, *, within_s: float) -> Iterator[None]:
@@ -200,11 +206,12 @@ def _map_deadlines(path: Path) -> "memoryview[float]":
 
 
 def _first_deadline(path: Path) -> float | None:
+    """Return the first deadline in a row, infinity if it has none; None without a row."""
     try:
         row = memoryview(path.read_bytes()).cast("d")
     except (OSError, TypeError):
         return None
-    return min((at for at in row if at < math.inf), default=None)
+    return min(row, default=None)
 
 
 def leaving_mark(folder: Path) -> Path:
@@ -221,9 +228,11 @@ def read_notes(folder: Path) -> list[tuple[Path, ChildState]]:
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             continue
         first = _first_deadline(path.with_suffix(".due"))
-        if first is not None:
+        if first is not None and first < math.inf:
             deadline = first if child.deadline is None else min(first, child.deadline)
             child = replace(child, deadline=deadline)
+        elif first is not None and child.deadline is None and child.fatal is None:
+            child = replace(child, phase="idle")
         found.append((path, child))
     return found
 

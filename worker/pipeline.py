@@ -37,6 +37,10 @@ LEAD_S, LEAD_SHARE, LEAD_CLAIMS, LEAD_MOST_S = 0.01, 0.15, 2.0, 0.5
 expectations err, and so many times what the slower of the last claims took; the latter bounded,
 lest an outage of Redis have the next batches claimed too early."""
 
+EMPTY_S = 0.005
+"""What was found to be all that waited is not asked after for so long: what comes meanwhile rings,
+and a claim that finds nothing competes with the keeping of what was rendered."""
+
 PATIENCE_S, PATIENCE_SHARE = 1.0, 1.0
 """How far beyond its expectation a batch may run before what was claimed ahead is given back."""
 
@@ -106,6 +110,8 @@ class Crew:
 
     def together(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """Make the calls; return their results in order or raise the first error."""
+        if len(calls) == 1:
+            return [calls[0]()]
         return [step.result() for step in [self.do(call) for call in calls]]
 
     def close(self) -> None:
@@ -163,6 +169,7 @@ class Plan(Generic[B, R]):
             it is left to be done. It should not wait for an answer.
         give_back: undo a claim that was not begun.
         size: of a batch, in units that its time on the device grows with.
+        more: whether others waited when a batch was claimed; who comes later rings.
         alone: whether nothing else may be under way while this batch is worked on and kept.
         keep: put away what came of a batch. Called in a thread of its own, `KEPT_MOST` at a time.
         stopping: whether the process was told to stop, so that nothing new is begun.
@@ -172,6 +179,7 @@ class Plan(Generic[B, R]):
     begin: Callable[[B], bool]
     give_back: Callable[[B], None]
     size: Callable[[B], float]
+    more: Callable[[B], bool]
     alone: Callable[[B], bool]
     keep: Callable[[R], None]
     stopping: Callable[[], bool]
@@ -190,6 +198,7 @@ class Ahead(Generic[B]):
         self._over = False
         self._batch: B | None = None
         self._error: BaseException | None = None
+        self.settled_at = 0.0
 
     def claim(self) -> None:
         """Claim shortly before the device is expected to be free, or when it is."""
@@ -244,6 +253,7 @@ class Ahead(Generic[B]):
     def _settle(self, batch: B | None = None, error: BaseException | None = None) -> None:
         with self._changed:
             self._batch, self._error, self._settled = batch, error, True
+            self.settled_at = time.monotonic()
             self._changed.notify_all()
 
     def _wait_until_wanted(self, within_s: float) -> None:
@@ -286,6 +296,7 @@ class Shift(Generic[B, R]):
         self._keeping: deque[Step[None]] = deque()
         self._size = 0.0
         self._work_at = 0.0
+        self._emptied_at: float | None = None
         self.batches = 0
         self.wall_s = 0.0
 
@@ -340,10 +351,19 @@ class Shift(Generic[B, R]):
             if not ahead.settled:
                 self._hand_over()
             batch = ahead.take()
+            self._note_emptiness(batch, ahead.settled_at)
             if batch:
                 return batch
         self._hand_over()
-        return self._plan.claim()
+        now = time.monotonic()
+        if self._emptied_at is not None and now - self._emptied_at < EMPTY_S:
+            return None
+        batch = self._plan.claim()
+        self._note_emptiness(batch, now)
+        return batch
+
+    def _note_emptiness(self, batch: B | None, at: float) -> None:
+        self._emptied_at = None if batch and self._plan.more(batch) else at
 
     def _work_begins(self, batch: B) -> None:
         self.batches += 1
@@ -351,6 +371,9 @@ class Shift(Generic[B, R]):
         expected_s = self._pace.expected_s(self._size)
         self._work_at = now = time.monotonic()
         last = expected_s is None or self.batches >= self._most or now + expected_s >= self._ends_at
+        if expected_s is not None and self._emptied_at is not None:
+            # To claim at once what was not there a moment ago is of no use.
+            last = last or expected_s <= self._pace.lead_s(expected_s)
         if expected_s is not None and not last:
             self._ahead = Ahead(self._plan, self._pace, expected_s)
             self._claiming = self._crew.do(self._ahead.claim)

@@ -98,7 +98,7 @@ class Planning(Stage):
         """Write a planned slice into the ledger."""
         segments = [self._new_segment(claim, planned) for planned in sliced.segments]
         # From here on it is Redis that may be slow, and waiting for it is no reason to be killed.
-        self.note.write("storing", within_s=self.settings.store_timeout_s + 60)
+        self.note.begin("planning", within_s=self.settings.store_timeout_s + 60)
         self.persist(
             lambda: self.ledger.add_segments(
                 claim,

@@ -164,6 +164,7 @@ class Rendering(Stage):
             begin=self.begin,
             give_back=self.give_back,
             size=lambda work: work.size,
+            more=lambda work: work.claims[0].more,
             alone=lambda work: work.claims[0].solo,
             keep=keep,
             stopping=lambda: self.note.leaving,
@@ -180,7 +181,7 @@ class Rendering(Stage):
                 memory = device_memory()
                 if memory is not None:
                     facts |= {"device_bytes": memory[0], "device_total_bytes": memory[1]}
-                self.note.write("idle", **facts)
+                self.note.tell(**facts)
 
     def render(self, work: Work) -> Batch:
         """Render a batch, and do nothing else: the device waits meanwhile."""

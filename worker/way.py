@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def plan(stage: "Planning") -> bool:
-    """Text → segments. Returns whether there was work."""
+    """Text → segments. Returns whether more waits."""
     claim = stage.ledger.claim_plan()
     if claim is None:
         return False
@@ -28,11 +28,11 @@ def plan(stage: "Planning") -> bool:
         window = stage.read_window(claim)
         sliced = stage.split_into_segments(claim, window)
         stage.record(claim, window, sliced)
-    return True
+    return claim.more
 
 
 def synth(stage: "Rendering") -> bool:
-    """Segments → audio, a shift of batches. Returns whether there was work.
+    """Segments → audio, a shift of batches. Returns whether there was any.
 
     While one batch is rendered, the last is stored and recorded and the next is claimed
     (`worker.pipeline`): only `render` is done with nothing but the device in mind.
@@ -55,7 +55,7 @@ def synth(stage: "Rendering") -> bool:
 
 
 def assemble(stage: "Assembling") -> bool:
-    """Segment audio → one file per format. Returns whether there was work."""
+    """Segment audio → one file per format. Returns whether more waits."""
     claim = stage.ledger.claim_assembly(long_most=stage.long_most)
     if claim is None:
         return False
@@ -63,7 +63,7 @@ def assemble(stage: "Assembling") -> bool:
         files = stage.encode(claim)
         outputs = stage.store(claim, files)
         stage.record(claim, outputs)
-    return True
+    return claim.more
 
 
 def deliver(stage: "Delivering") -> bool:

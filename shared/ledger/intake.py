@@ -17,6 +17,8 @@ from shared.manifest import EngineManifest
 UID_PREFIX = "job_"
 CURSOR = r"^[0-9]{1,15}-job_[0-9A-Z]{26}$"
 """A place in a listing: milliseconds since 1970 and a uid, so it outlives the job it names."""
+ENDED_CHANNEL = "kc:ended"
+"""Where the ledger publishes the uid of each job that ends."""
 RATE_WINDOW_S = 60
 """Over how many past seconds throughput is measured."""
 
@@ -152,10 +154,11 @@ class Intake:
 
     async def get(self, owner: str, job_id: str) -> JobRecord | None:
         """Return the owner's job, or None: unknown and another's look the same."""
-        uid = await self.resolve(owner, job_id)
+        uid = job_id if job_id.startswith(UID_PREFIX) else await self.resolve(owner, job_id)
         if uid is None:
             return None
-        return (await self._get_many([uid]))[0]
+        (record,) = await self._get_many([uid])
+        return record if record is not None and record.owner == owner else None
 
     async def status(self, uid: str) -> JobStatus | None:
         """Return just the status of a job."""

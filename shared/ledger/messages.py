@@ -17,6 +17,7 @@ class PlanClaim:
         bytes_done: offset of the slice in the UTF-8 input.
         chars_done: the same in characters.
         segments_total: planned so far.
+        more: whether others waited when it was claimed; who comes later rings.
     """
 
     uid: str
@@ -28,6 +29,7 @@ class PlanClaim:
     engine: EngineStamp
     id: str
     segments_total: int
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class SegmentClaim:
         attempt: 1 for the first.
         solo: a worker ended or failed while it had this one: it is a batch of its own, and no
             other should be under way beside it, so that a second end has one cause only.
+        more: whether others waited when the batch was claimed; who comes later rings.
     """
 
     uid: str
@@ -101,6 +104,7 @@ class SegmentClaim:
     payload: SegmentPayload
     attempt: int
     solo: bool = False
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,11 @@ class RenderedSegment:
 
 @dataclass(frozen=True)
 class AssemblyClaim:
-    """A job whose segments are all done."""
+    """A job whose segments are all done.
+
+    Attributes:
+        more: whether others waited when it was claimed; who comes later rings.
+    """
 
     uid: str
     token: str
@@ -127,6 +135,7 @@ class AssemblyClaim:
     segments_total: int
     id: str
     owner: str
+    more: bool
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class WorkLedger:
         row = self._run("claim_plan", self.incarnation, self._lease_ms, self._attempts_max)
         if not row:
             return None
-        uid, token, bytes_done, chars_done, spec, owner, engine, job_id, total = _texts(row)
+        uid, token, bytes_done, chars_done, spec, owner, engine, job_id, total, more = _texts(row)
         return PlanClaim(
             uid,
             token,
@@ -99,6 +99,7 @@ class WorkLedger:
             EngineStamp.from_json(engine),
             job_id,
             int(total),
+            more != "0",
         )
 
     def input_bytes(self, uid: str, start: int, size: int) -> bytes:
@@ -164,8 +165,9 @@ class WorkLedger:
                 SegmentPayload.from_json(payload.decode()),
                 attempt,
                 bool(solo),
+                bool(more),
             )
-            for uid, index, token, payload, attempt, solo in batch
+            for uid, index, token, payload, attempt, solo, more in batch
         ]
 
     def begin_segments(self, claims: Sequence[SegmentClaim]) -> list[SegmentClaim]:
@@ -243,8 +245,10 @@ class WorkLedger:
         )
         if not row:
             return None
-        uid, token, spec, total, job_id, owner = _texts(row)
-        return AssemblyClaim(uid, token, JobSpec.from_json(spec), int(total), job_id, owner)
+        uid, token, spec, total, job_id, owner, more = _texts(row)
+        return AssemblyClaim(
+            uid, token, JobSpec.from_json(spec), int(total), job_id, owner, more != "0"
+        )
 
     def segments(self, uid: str, start: int, stop: int) -> list[SegmentRecord]:
         """Return the job's segments `start` to `stop` (exclusive)."""

@@ -69,6 +69,7 @@ class Line:
             begin=self.begin,
             give_back=self.give_back,
             size=len,
+            more=lambda batch: bool(self.waiting),
             alone=lambda batch: batch[0] in (alone or set()),
             keep=self.keep,
             stopping=lambda: self.stop,
@@ -403,3 +404,29 @@ def test_slow_claims_are_made_earlier_and_a_very_slow_one_not_much() -> None:
     for _ in range(200):
         pace.learn_claim(0.001)
     assert pace.lead_s(1.0) < at_first + 0.01
+
+
+@pytest.mark.parametrize(("work_s", "claims"), [(0.001, 1), (0.05, 2)])
+def test_what_was_just_found_to_be_all_is_not_asked_after_at_once(
+    work_s: float, claims: int
+) -> None:
+    line = Line([[1]])
+    asked = []
+    line.on_claim = lambda: asked.append(time.monotonic())
+    with line.shift(pace=paced(0.001)) as shift:
+        for batch in shift:
+            time.sleep(work_s)
+            shift.keep(batch[0])
+    assert line.kept == [1]
+    assert len(asked) == claims
+
+
+def test_while_more_waits_even_the_shortest_batches_are_claimed_ahead() -> None:
+    line = Line([[n] for n in range(4)])
+    with line.shift(pace=paced(0.001)) as shift:
+        for batch in shift:
+            if batch[0] == 0:
+                assert line.claimed.acquire(timeout=WAIT_S)
+                assert line.claimed.acquire(timeout=WAIT_S), "its own, and the next"
+            shift.keep(batch[0])
+    assert sorted(line.kept) == [0, 1, 2, 3]

@@ -195,7 +195,8 @@ local function write_outbox(uid, event, now)
   schedule_delivery(id, now)
 end
 
--- The end of a job: status, place in every queue, and its webhook row, in one script -------------
+-- The end of a job: status, place in every queue, its webhook row, and word to whoever holds an
+-- answer back for it, in one script --------------------------------------------------------------
 
 local function end_job(uid, status, now, fields)
   move_job(uid, status)
@@ -218,6 +219,7 @@ local function end_job(uid, status, now, fields)
   redis.call('DECRBY', 'kc:queued_chars:' .. f[3], f[2])
   redis.call('DECR', 'kc:queued_jobs')
   write_outbox(uid, 'job.' .. status, now)
+  redis.call('PUBLISH', 'kc:ended', uid)
 end
 
 local function fail_job(uid, code, message, now)

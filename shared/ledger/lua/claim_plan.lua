@@ -1,4 +1,5 @@
--- The next job whose text waits to be planned. ARGV: incarnation, lease ms, attempts cap.
+-- The next job whose text waits to be planned, and last how many more do.
+-- ARGV: incarnation, lease ms, attempts cap.
 local incarnation, lease_ms, cap = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
 for _ = 1, 100 do
@@ -9,7 +10,8 @@ for _ = 1, 100 do
     hold(incarnation, lease_ms, 'plan|' .. uid .. '|' .. token)
     local f = redis.call('HMGET', job_key(uid), 'plan_bytes', 'plan_chars', 'spec', 'owner', 'engine',
       'id', 'total')
-    return { uid, token, f[1], f[2], f[3], f[4], f[5], f[6], f[7] }
+    return { uid, token, f[1], f[2], f[3], f[4], f[5], f[6], f[7],
+      redis.call('ZCARD', 'kc:queue:plan') }
   end
 end
 return false

@@ -2,7 +2,7 @@
 -- ARGV: incarnation, lease ms, attempts cap, most segments, most phonemes with padding (members
 -- times the longest; a single segment may have more), longest/shortest ratio, waiting segments
 -- looked at in one job and in all, '1' if claimed ahead: then nothing counts until `begin_segments`.
--- Answers a list of {uid, index, token, payload, attempt, 1 if it must be alone}.
+-- Answers a list of {uid, index, token, payload, attempt, 1 if it must be alone, 1 if more wait}.
 local incarnation, lease_ms, cap = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local most, budget, ratio = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local peek, look_most, ahead = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
@@ -167,5 +167,6 @@ for _, lane in ipairs(lanes) do
     end
   end
 end
+for _, row in ipairs(batch) do row[7] = waiting and 1 or 0 end
 if waiting then ring('synth') end -- another worker may start on the rest while this one renders
 return batch

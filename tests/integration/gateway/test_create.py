@@ -6,6 +6,7 @@ import time
 import httpx
 import pytest
 
+from gateway.preferences import LOOK_EVERY_S
 from shared.voices import parse_voice
 from tests.integration.gateway.conftest import MANIFEST, Cluster, Starter
 
@@ -127,6 +128,36 @@ def test_prefer_wait_holds_the_answer_until_the_job_has_ended(cluster: Cluster) 
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=20"
     assert answer.json()["status"] == "succeeded"
+
+
+def test_a_held_answer_is_given_as_soon_as_the_job_ends_even_after_the_word_was_cut_off(
+    cluster: Cluster,
+) -> None:
+    waits = []
+
+    def end_jobs() -> None:
+        for _ in range(3):
+            while not cluster.redis.zcard("kc:queue:plan"):
+                time.sleep(0.01)
+            (job,) = cluster.http.get("/v1/jobs?limit=1").json()["data"]
+            time.sleep(0.6)
+            cluster.redis.client_kill_filter(_type="pubsub")
+            time.sleep(0.9)  # time to subscribe again, none to look once more
+            waits.append(time.monotonic())
+            cluster.http.post(f"/v1/jobs/{job['id']}/cancel")
+
+    thread = threading.Thread(target=end_jobs)
+    thread.start()
+    with httpx.Client(base_url=cluster.http.base_url, timeout=30, trust_env=False) as waiting:
+        for n in range(3):
+            answer = waiting.post(
+                "/v1/jobs", json={"input": "Hello."}, headers={"Prefer": "wait=20"}
+            )
+            waits[n] = time.monotonic() - waits[n]
+            assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+    thread.join()
+    assert min(waits) < 0.3
+    assert max(waits) < LOOK_EVERY_S + 0.5
 
 
 def test_prefer_wait_gives_up_after_its_time(cluster: Cluster) -> None:

@@ -1,6 +1,5 @@
 """Real worker processes against a real Redis and a real folder of objects."""
 
-import json
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from shared.storage import Storage, open_storage
 from shared.voices import parse_voice
 from tests.conftest import free_port
 from tests.integration.ledger.conftest import LedgerDriver
+from worker.note import read_notes
 
 ROOT = Path(__file__).parents[3]
 
@@ -96,25 +96,17 @@ class Cluster:
         """Return the pid of a worker's only child, waiting until it is idle or busy."""
 
         def ready() -> int | None:
-            for path in (self.settings.run_dir / worker).glob("*.json"):
-                try:
-                    note = json.loads(path.read_text())
-                except (FileNotFoundError, json.JSONDecodeError):
-                    continue
-                if note["phase"] != "loading":
-                    return int(note["pid"])
+            for _, child in read_notes(self.settings.run_dir / worker):
+                if child.phase != "loading":
+                    return child.pid
             return None
 
         return int(self.wait(ready, 90))
 
     def phase(self, worker: str) -> str:
         """Return what a worker's child is doing."""
-        for path in (self.settings.run_dir / worker).glob("*.json"):
-            try:
-                return str(json.loads(path.read_text())["phase"])
-            except (FileNotFoundError, json.JSONDecodeError):
-                continue
-        return ""
+        notes = read_notes(self.settings.run_dir / worker)
+        return notes[0][1].phase if notes else ""
 
     def kill(self, pid: int) -> None:
         """End a process as a crash would."""

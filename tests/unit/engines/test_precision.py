@@ -124,6 +124,7 @@ def claim(engine: KokoroEngine) -> PlanClaim:
         engine=engine.manifest.stamp(spec.mix),
         id="job_1",
         segments_total=0,
+        more=False,
     )
 
 
