@@ -88,7 +88,7 @@ async def fill_ledger(url: str, jobs: Jobs) -> None:
 def plan_all(client: redis.Redis, jobs: Jobs) -> None:
     """Plan the accepted jobs into their segments."""
     planner = WorkLedger(client, incarnation="plan/1", lease_s=60, attempts_max=3)
-    while (claim := planner.claim_plan()) is not None:
+    while (claim := planner.claim_plan(bytes_most=10**6)) is not None:
         n = int(claim.uid.removeprefix("job_"))
         segments = [
             NewSegment(i, i + 1, payload=payload(f"{n}-{i}", length))

@@ -155,7 +155,7 @@ class Waiting:
         while True:
             pipe = self.client.pipeline(transaction=False)
             for _ in range(PIPELINE):
-                self._call(pipe, "claim_plan", self.ledger.incarnation, 300_000, 1000)
+                self._call(pipe, "claim_plan", self.ledger.incarnation, 300_000, 1000, 10**5)
             claims = [row for row in pipe.execute() if row]
             for uid, token, *_ in claims:
                 number += 1
@@ -251,7 +251,9 @@ def wait_in_numbers(numbers: tuple[int, ...]) -> list[dict[str, Any]]:
             to_plan = client.info("memory")["used_memory"]
             row: dict[str, Any] = {"waiting": number, **ask_gateway(asking)}
             waiting.jobs += SAMPLES
-            row["claim_plan_us"] = waiting.script_us(waiting.ledger.claim_plan)
+            row["claim_plan_us"] = waiting.script_us(
+                lambda: waiting.ledger.claim_plan(bytes_most=80_004)
+            )
             row["redis_bytes_per_job_to_plan"] = (to_plan - empty) / (
                 waiting.jobs - SAMPLES - made_before
             )

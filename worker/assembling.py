@@ -4,8 +4,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 
@@ -35,23 +33,16 @@ class Assembling(Stage):
     long_most: int
     """Long jobs this worker may have in hand at a time, over all its processes."""
     started: float = field(default=0.0, init=False)
-    folder: Path = field(default=Path(), init=False)
     reading: str | None = field(default=None, init=False)
 
     @contextmanager
     def busy(self, claim: AssemblyClaim) -> Iterator[None]:
-        """Hold the claim for a block, with a folder that is gone after it."""
+        """Hold the claim for a block; what lies in this process's folder is gone after it."""
         bound = log.bind(job_id=claim.uid, action="assemble")
-        parent = self.note.scratch
-        parent.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
         self.reading = None
         try:
-            with (
-                TemporaryDirectory(dir=parent, prefix="assemble-") as folder,
-                self.note.busy("assembling", within_s=self.settings.assemble_timeout_s),
-            ):
-                self.folder = Path(folder)
+            with self.note.busy("assembling", within_s=self.settings.assemble_timeout_s):
                 yield
         except LostLease:
             bound.info("lease lost")
@@ -68,6 +59,13 @@ class Assembling(Stage):
                     claim, code=code, message=message, permanent=permanent
                 )
             )
+        finally:
+            self._clear_folder()
+
+    def _clear_folder(self) -> None:
+        # One for all jobs: making and removing a folder can take as long as a sentence's encoding.
+        for path in self.note.scratch.glob("*"):
+            path.unlink(missing_ok=True)
 
     def encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
         """Encode every format in one pass over the segments, one of them in memory at a time."""
@@ -81,7 +79,7 @@ class Assembling(Stage):
         return assemble(
             (self._item(record) for record in records),
             claim.spec.outputs,
-            self.folder,
+            self.note.scratch,
             total_samples=total,
         )
 

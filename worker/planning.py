@@ -76,14 +76,18 @@ class Planning(Stage):
                 lambda: self.ledger.fail_stage(claim, code=code, message=message, permanent=True)
             )
 
-    def read_window(self, claim: PlanClaim) -> Window:
-        """Read the next `plan_slice_chars` characters of the input."""
+    @property
+    def window_bytes(self) -> int:
+        """Bytes of a job's input that hold `plan_slice_chars` characters and one more."""
+        return (self.settings.plan_slice_chars + 1) * UTF8_MOST_BYTES
+
+    def window(self, claim: PlanClaim) -> Window:
+        """Return the next `plan_slice_chars` characters of the input."""
         most = self.settings.plan_slice_chars
-        size = most * UTF8_MOST_BYTES + UTF8_MOST_BYTES
-        data = self.ledger.input_bytes(claim.uid, claim.bytes_done, size)
         # A character cut in two at the end is left for the next window.
-        text = data.decode(errors="ignore")
-        return Window(text[:most], final=len(data) < size and len(text) <= most)
+        text = claim.text.decode(errors="ignore")
+        final = len(claim.text) < self.window_bytes and len(text) <= most
+        return Window(text[:most], final)
 
     def split_into_segments(self, claim: PlanClaim, window: Window) -> PlannedSlice:
         """Plan a window."""

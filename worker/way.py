@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 def plan(stage: "Planning") -> bool:
     """Text → segments. Returns whether more waits."""
-    claim = stage.ledger.claim_plan()
+    claim = stage.ledger.claim_plan(bytes_most=stage.window_bytes)
     if claim is None:
         return False
     with stage.busy(claim):
-        window = stage.read_window(claim)
+        window = stage.window(claim)
         sliced = stage.split_into_segments(claim, window)
         stage.record(claim, window, sliced)
     return claim.more

@@ -14,7 +14,8 @@ class PlanClaim:
     """A job whose next slice of text is to be planned.
 
     Attributes:
-        bytes_done: offset of the slice in the UTF-8 input.
+        text: the next bytes of the UTF-8 input; the last character may be cut in two.
+        bytes_done: their offset in it.
         chars_done: the same in characters.
         segments_total: planned so far.
         more: whether others waited when it was claimed; who comes later rings.
@@ -22,6 +23,7 @@ class PlanClaim:
 
     uid: str
     token: str
+    text: bytes
     bytes_done: int
     chars_done: int
     spec: JobSpec

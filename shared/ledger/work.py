@@ -83,16 +83,20 @@ class WorkLedger:
 
     # Plan
 
-    def claim_plan(self) -> PlanClaim | None:
-        """Return the next job whose text waits to be planned."""
-        row = self._run("claim_plan", self.incarnation, self._lease_ms, self._attempts_max)
+    def claim_plan(self, *, bytes_most: int) -> PlanClaim | None:
+        """Return the next job whose text waits to be planned, with so much of that text."""
+        row = self._run(
+            "claim_plan", self.incarnation, self._lease_ms, self._attempts_max, bytes_most
+        )
         if not row:
             return None
-        uid, token, bytes_done, chars_done, spec, owner, engine, job_id, total, more = _texts(row)
+        *fields, window = row
+        uid, token, done, chars_done, spec, owner, engine, job_id, total, more = _texts(fields)
         return PlanClaim(
             uid,
             token,
-            int(bytes_done),
+            bytes(window),
+            int(done),
             int(chars_done),
             JobSpec.from_json(spec),
             owner,
@@ -101,11 +105,6 @@ class WorkLedger:
             int(total),
             more != "0",
         )
-
-    def input_bytes(self, uid: str, start: int, size: int) -> bytes:
-        """Return at most `size` bytes of the job's UTF-8 input from `start`."""
-        found = self.client.getrange(f"kc:job:{uid}:input", start, start + size - 1)
-        return found if isinstance(found, bytes) else found.encode()
 
     def add_segments(
         self,

@@ -1,6 +1,7 @@
--- The next job whose text waits to be planned, and last how many more do.
--- ARGV: incarnation, lease ms, attempts cap.
+-- The next job whose text waits to be planned; with it the next bytes of that text, and how many
+-- more such jobs there are. ARGV: incarnation, lease ms, attempts cap, most bytes.
 local incarnation, lease_ms, cap = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local bytes_most = tonumber(ARGV[4])
 local now = now_ms()
 for _ = 1, 100 do
   local uid = redis.call('ZPOPMIN', 'kc:queue:plan')[1]
@@ -11,7 +12,8 @@ for _ = 1, 100 do
     local f = redis.call('HMGET', job_key(uid), 'plan_bytes', 'plan_chars', 'spec', 'owner', 'engine',
       'id', 'total')
     return { uid, token, f[1], f[2], f[3], f[4], f[5], f[6], f[7],
-      redis.call('ZCARD', 'kc:queue:plan') }
+      redis.call('ZCARD', 'kc:queue:plan'),
+      redis.call('GETRANGE', job_key(uid, 'input'), f[1], f[1] + bytes_most - 1) }
   end
 end
 return false

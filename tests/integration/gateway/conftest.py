@@ -75,7 +75,7 @@ class Cluster:
         return dict(answer.json())
 
     def plan(self, *, warnings: Sequence[dict[str, Any]] = ()) -> str:
-        claim = self.worker.claim_plan()
+        claim = self.worker.claim_plan(bytes_most=10**6)
         assert claim is not None
         segments = [
             NewSegment(0, 6, payload=self._payload(claim.uid)),
@@ -129,7 +129,7 @@ class Cluster:
 
     def fail(self) -> dict[str, Any]:
         job = self.submit()
-        claim = self.worker.claim_plan()
+        claim = self.worker.claim_plan(bytes_most=10**6)
         assert claim is not None
         self.worker.fail_stage(claim, code="poison", message="It broke.", permanent=True)
         return dict(self.http.get(f"/v1/jobs/{job['id']}").json())

@@ -136,7 +136,7 @@ def test_audio_that_will_never_be_is_a_conflict_that_says_why(cluster: Cluster) 
     assert cluster.error(cluster.http.get(url_of(job)), 409)["code"] == "job_canceled"
     late = cluster.submit(deadline_s=1)
     cluster.redis.hset(f"kc:job:{late['id']}", "deadline_ms", 1)
-    cluster.worker.claim_plan()
+    cluster.worker.claim_plan(bytes_most=10**6)
     assert cluster.error(cluster.http.get(url_of(late)), 409)["code"] == "job_expired"
 
 

@@ -38,10 +38,10 @@ def test_a_submission_wakes_the_planners(cluster: Cluster) -> None:
 
 def test_the_voice_gives_the_language_unless_one_is_named(cluster: Cluster) -> None:
     cluster.submit(voice="bm_george")
-    claim = cluster.worker.claim_plan()
+    claim = cluster.worker.claim_plan(bytes_most=10**6)
     assert claim is not None and claim.spec.language == "en-gb"
     cluster.submit(voice="custom", language="FR")
-    claim = cluster.worker.claim_plan()
+    claim = cluster.worker.claim_plan(bytes_most=10**6)
     assert claim is not None and claim.spec.language == "fr"
 
 
@@ -51,7 +51,7 @@ def test_the_voice_gives_the_language_unless_one_is_named(cluster: Cluster) -> N
 )
 def test_workers_are_given_the_very_mix_that_was_asked_for(cluster: Cluster, voice: str) -> None:
     cluster.submit(voice=voice)
-    claim = cluster.worker.claim_plan()
+    claim = cluster.worker.claim_plan(bytes_most=10**6)
     assert claim is not None
     assert claim.spec.mix == parse_voice(voice)
     assert claim.engine.voice == claim.spec.mix.fingerprint(MANIFEST.voices)
@@ -59,7 +59,7 @@ def test_workers_are_given_the_very_mix_that_was_asked_for(cluster: Cluster, voi
 
 def test_mp3_is_made_when_no_format_is_named(cluster: Cluster) -> None:
     cluster.submit()
-    claim = cluster.worker.claim_plan()
+    claim = cluster.worker.claim_plan(bytes_most=10**6)
     assert claim is not None and claim.spec.outputs == ("mp3",)
 
 

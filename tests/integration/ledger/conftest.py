@@ -113,7 +113,7 @@ class LedgerDriver:
     def plan(self, hashes: list[str], *, lengths: list[int] | None = None) -> str:
         """Plan the next job into one segment per hash."""
         worker = self.worker("p/1")
-        claim = worker.claim_plan()
+        claim = worker.claim_plan(bytes_most=10**6)
         assert claim is not None
         self.add(worker, claim, hashes, lengths=lengths)
         return claim.uid

@@ -117,11 +117,11 @@ def test_a_batch_is_filled_across_jobs(ledger: LedgerDriver) -> None:
 def test_a_job_that_returns_with_more_text_does_not_jump_the_queue(ledger: LedgerDriver) -> None:
     book = ledger.accept("book")
     planner = ledger.worker("p/1")
-    claim = planner.claim_plan()
+    claim = planner.claim_plan(bytes_most=10**6)
     assert claim is not None
     ledger.add(planner, claim, [f"b{i}" for i in range(40)], final=False)
     served(ledger, 40, most=1)
-    rest = planner.claim_plan()
+    rest = planner.claim_plan(bytes_most=10**6)
     assert rest is not None
     assert rest.uid == book
     other = ledger.accept("other")

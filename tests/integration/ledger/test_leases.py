@@ -55,7 +55,7 @@ def test_a_late_finisher_is_refused_by_its_token(ledger: LedgerDriver) -> None:
 def test_a_late_planner_and_a_late_assembler_are_refused(ledger: LedgerDriver) -> None:
     ledger.accept()
     slow = ledger.worker("slow/1")
-    plan = slow.claim_plan()
+    plan = slow.claim_plan(bytes_most=10**6)
     assert plan is not None
     ledger.leases.release("slow/1", stopped=False)
     with pytest.raises(LostLease):
@@ -97,9 +97,9 @@ def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_
 def test_a_plan_that_kills_its_worker_is_tried_three_times(ledger: LedgerDriver) -> None:
     uid = ledger.accept()
     for turn in range(3):
-        assert ledger.worker(f"w/{turn}").claim_plan() is not None
+        assert ledger.worker(f"w/{turn}").claim_plan(bytes_most=10**6) is not None
         ledger.leases.release(f"w/{turn}", stopped=False)
-    assert ledger.worker("w/4").claim_plan() is None
+    assert ledger.worker("w/4").claim_plan(bytes_most=10**6) is None
     assert ledger.job(uid).error_code == "poison"
 
 

@@ -117,6 +117,7 @@ def claim(engine: KokoroEngine) -> PlanClaim:
     return PlanClaim(
         uid="u",
         token="t",
+        text=b"",
         bytes_done=0,
         chars_done=0,
         spec=spec,
