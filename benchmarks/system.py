@@ -16,7 +16,7 @@ import json
 import signal
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,19 @@ def choose(count: int, seed: int) -> tuple[list[Text], Planner]:
     return mixed(count, seed=seed, languages=languages, shares=shares), planner
 
 
+def spoken_by(texts: list[Text], settings: Settings) -> list[Text]:
+    """Return the texts, those of a voice that the model lacks in one that it has."""
+    known = sorted(path.stem for path in Path(settings.model).glob("voices/*.pt"))
+    if not known:  # the scripted engine knows every voice
+        return texts
+    return [
+        text
+        if text.voice in known
+        else replace(text, source=replace(text.source, voice=known[n % len(known)]))
+        for n, text in enumerate(texts)
+    ]
+
+
 def plan(texts: list[Text], planner: Planner) -> Plan:
     """Plan every text, and time it."""
     for text in texts:  # whatever is loaded at first use is loaded now
@@ -173,11 +186,15 @@ def through_the_system(
 ) -> dict[str, Any]:
     """Speak the texts through a whole cluster; return what its log and its workers say."""
     with cluster(settings) as running:
-        for voice in {text.voice for text in planned.texts}:  # loads each language and voice
-            job = running.submit({"input": "1.", "voice": voice}, headers={"Prefer": "wait=60"})
+        known = {(text.voice, text.language) for text in planned.texts}
+        for voice, language in sorted(known):  # loads each
+            job = running.submit(
+                {"input": "1.", "voice": voice, "language": language},
+                headers={"Prefer": "wait=60"},
+            )
             if job["status"] != "succeeded":
                 raise RuntimeError(f"warming up: {job}")
-        warm = len({text.voice for text in planned.texts})
+        warm = len(known)
         notes_before = running.workers("synth")[0]
         halted = running.pids("synth.0")
         signal_all(halted, signal.SIGSTOP)
@@ -187,6 +204,7 @@ def through_the_system(
                     {
                         "input": text.text,
                         "voice": text.voice,
+                        "language": text.language,
                         "response_format": audio_format.value,
                         "priority": "batch",
                     }
@@ -340,7 +358,7 @@ def main() -> None:
     with workplace() as folder:
         settings = settings_of(chosen, folder)
         texts, planner = choose(count, chosen.seed)
-        planned = plan(texts, planner)
+        planned = plan(spoken_by(texts, settings), planner)
         segments = folder / "segments.json"
         segments.write_text(json.dumps(planned.inputs()), encoding="utf-8")
         encoding = encode_rates(folder, QUICK_SPEECH_S if chosen.quick else SPEECH_S)
