@@ -335,8 +335,7 @@ def main() -> None:
             [[row[key] for key in keys] for row in waiting],
         )
     )
-    # The first decade is all fixed costs: flat from the hundreds on.
-    first, last = waiting[1], waiting[-1]
+    first, last = waiting[0], waiting[-1]
     report.targets += [
         Target(
             f"{what}, {last['waiting']:,} jobs beside {first['waiting']:,}",

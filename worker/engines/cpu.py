@@ -4,7 +4,6 @@ Batching gains nothing here, since one item already fills the cores' arithmetic 
 neighbour would take from it; and an item alone never depends on its neighbours, to the last bit.
 """
 
-import ctypes
 import gc
 import subprocess
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import structlog
 import torch
 
 from worker.engines.base import MAX_PHONEMES, SegmentAudio
+from worker.engines.device import trim_heap
 from worker.engines.facts import FRAME_SAMPLES
 from worker.engines.network.kernels import Kernels
 from worker.engines.network.native import HalfKernels, NativeKernels
@@ -56,7 +56,8 @@ class CpuRunner:
     def __init__(self, network: Network, precision: str) -> None:
         self._network = network
         network.kernels = cpu_kernels(network, precision)
-        _trim()
+        gc.collect()  # loading left much behind, in pieces too small for what comes later
+        trim_heap()
         log.info(
             "ready on the CPU",
             action="load",
@@ -91,11 +92,3 @@ class CpuRunner:
         draw_noise(item.seed, noise[0], width)
         samples = self._network.speech(spoken, frames, width, style, noise, full=True)
         return as_audio(samples[0].numpy(), spoken.durations[0].numpy())
-
-
-def _trim() -> None:
-    """Hand back what loading freed: glibc keeps it, in pieces too small for what comes later."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
