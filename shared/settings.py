@@ -142,8 +142,8 @@ class Settings(BaseSettings):
     recycle_after_jobs: int = Field(
         500,
         ge=1,
-        description="Tasks after which a worker's child process is replaced; a task of a synth "
-        "worker is up to 10 s of batches, or one short job.",
+        description="Tasks after which a synth worker's child process is replaced: a task is up to "
+        "10 s of batches, or one short job. Planners and encoders live 20 times as long.",
     )
     recycle_jitter: float = Field(
         0.2,

@@ -333,6 +333,12 @@ class Shift(Generic[B, R]):
             result = self._rendered.popleft()
             self._keeping.append(self._crew.do(lambda kept=result: self._plan.keep(kept)))  # type: ignore[misc]
 
+    def _done_here(self) -> Step[None]:
+        result = self._rendered.popleft()
+        step = Step(lambda: self._plan.keep(result))
+        step.make()
+        return step
+
     def _may_go_on(self) -> bool:
         if self._plan.stopping() or self.batches >= self._most:
             return False
@@ -354,10 +360,10 @@ class Shift(Generic[B, R]):
             self._note_emptiness(batch, ahead.settled_at)
             if batch:
                 return batch
-        self._hand_over()
         now = time.monotonic()
         if self._emptied_at is not None and now - self._emptied_at < EMPTY_S:
             return None
+        self._hand_over()
         batch = self._plan.claim()
         self._note_emptiness(batch, now)
         return batch
@@ -385,10 +391,13 @@ class Shift(Generic[B, R]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._hand_over()
         if self._ahead is not None:
             self._ahead.abandon()
         told_to_exit = kind is not None and not issubclass(kind, Exception)
+        if kind is None and len(self._rendered) == 1 and not self._keeping:
+            # This thread has nothing else to do: to wake another for it costs more than it saves.
+            self._keeping.append(self._done_here())
+        self._hand_over()
         for step in self._keeping:
             step.join(STOP_GRACE_S if told_to_exit else None)
         self.wall_s = time.monotonic() - self._began_at if self.batches else 0.0

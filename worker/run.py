@@ -28,6 +28,19 @@ from worker.pipeline import SHIFT_S
 log = structlog.get_logger()
 
 
+WITHOUT_DEVICE = 20
+"""A stage without a device leaks little, has a task for every few jobs where a synth worker has one
+for a shift, and loads its dictionaries for seconds: its children are replaced that much later."""
+
+
+def recycle_after(stage: Stage, settings: Settings) -> int | None:
+    """Return the tasks after which a child of the stage is replaced; None: it has threads only."""
+    if stage is Stage.DELIVER:
+        return None
+    tasks = settings.recycle_after_jobs * (1 if stage is Stage.SYNTH else WITHOUT_DEVICE)
+    return tasks - random.randint(0, int(tasks * settings.recycle_jitter))  # noqa: S311
+
+
 def children_of(stage: Stage, settings: Settings) -> int:
     """Return how many processes (for `deliver`: threads) the stage's worker has."""
     return {
@@ -69,16 +82,13 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         tasks.stages.current()  # a bad setting shows now, not at the first webhook
 
     app = make_celery(settings)
-    recycle_after = settings.recycle_after_jobs
     app.conf.update(
         imports=["worker.tasks"],
         worker_redirect_stdouts=False,
         worker_concurrency=children_of(stage, settings),
         worker_pool="threads" if threads else "prefork",
         worker_pool_start_method="spawn",
-        worker_max_tasks_per_child=None
-        if threads
-        else recycle_after - random.randint(0, int(recycle_after * settings.recycle_jitter)),  # noqa: S311
+        worker_max_tasks_per_child=recycle_after(stage, settings),
         worker_proc_alive_timeout=settings.model_load_timeout_s * 10,
         worker_soft_shutdown_timeout=settings.soft_shutdown_s,
         worker_enable_remote_control=False,
