@@ -25,6 +25,9 @@ PING_TIMEOUT_S = 2.0
 REDIS_PATIENCE_S = 10.0
 """A pause of Redis that is shorter flips no probe."""
 
+SETUP_EVERY_S, SETUP_AGAIN_S = 60.0, 5.0
+"""How often Redis's set-up is looked at: somebody may change it, and it may be another Redis."""
+
 STORE_EVERY_S = 30.0
 STORE_AGAIN_S = 5.0
 """How soon the store is tried again after it failed."""
@@ -51,14 +54,16 @@ class Watch:
         self._redis_seen_at: float | None = None
         self._store_seen_at: float | None = None
         self._engine = False
+        self._weaknesses: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Look once, so that the first probe is told the truth, and keep looking."""
-        await asyncio.gather(self.look_at_ledger(), self.look_at_store())
+        await asyncio.gather(self.look_at_ledger(), self.look_at_store(), self.look_at_setup())
         self._tasks = [
             asyncio.create_task(self._keep(self.look_at_ledger, PING_EVERY_S, PING_EVERY_S)),
             asyncio.create_task(self._keep(self.look_at_store, STORE_EVERY_S, STORE_AGAIN_S)),
+            asyncio.create_task(self._keep(self.look_at_setup, SETUP_EVERY_S, SETUP_AGAIN_S)),
         ]
 
     async def stop(self) -> None:
@@ -85,6 +90,23 @@ class Watch:
             return False
         self._redis_seen_at = self._clock()
         return True
+
+    async def look_at_setup(self) -> bool:
+        """Ask Redis how it is set up, log what is new and unsafe; return whether it answered."""
+        try:
+            async with asyncio.timeout(PING_TIMEOUT_S):
+                found = await self._intake.weaknesses()
+        except (RedisError, OSError):
+            return False
+        for weakness in found:
+            if weakness not in self._weaknesses:
+                log.warning("accepted jobs are not safe", action="watch", reason=weakness)
+        self._weaknesses = found
+        return True
+
+    def warnings(self) -> list[str]:
+        """Return what may lose accepted jobs though all is well now."""
+        return list(self._weaknesses)
 
     async def look_at_store(self) -> bool:
         """Write, read and delete a small object; return whether that went well."""
@@ -124,8 +146,9 @@ async def live() -> JSONResponse:
 @router.get("/health/ready", response_model=Ready, responses={503: {"model": Ready}})
 async def ready(request: Request) -> JSONResponse:
     """Say whether a job can be accepted."""
-    checks = request.app.state.services.watch.checks()
+    watch = request.app.state.services.watch
+    checks = watch.checks()
     fine = all(state == "ok" for state in checks.values())
-    return JSONResponse(
-        {"status": "ready" if fine else "not_ready", "checks": checks}, 200 if fine else 503
-    )
+    status = "ready" if fine else "not_ready"
+    body = {"status": status, "checks": checks, "warnings": watch.warnings()}
+    return JSONResponse(body, 200 if fine else 503)

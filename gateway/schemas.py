@@ -229,3 +229,4 @@ class Ready(_Shape):
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, str] = Field(description="`ok`, or what is wrong, for each dependency.")
+    warnings: list[str] = Field(description="What may lose accepted jobs though all is well now.")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 import redis.asyncio
+from redis.exceptions import ResponseError
 
 from shared.ledger.records import DeliveryRecord, JobRecord, NewJob, SegmentRecord
 from shared.ledger.scripts import script
@@ -114,6 +115,30 @@ class Intake:
     async def ping(self) -> None:
         """Return when Redis answers."""
         await self.client.ping()
+
+    async def weaknesses(self) -> list[str]:
+        """Return what of Redis's set-up may lose accepted jobs, a sentence each with its remedy.
+
+        A Redis that does not tell has none that are known.
+        """
+        try:
+            memory = await self.client.info("memory")
+            persistence = await self.client.info("persistence")
+        except ResponseError:
+            return []
+        found = []
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            found.append(
+                "Redis may delete accepted jobs when its memory is full: maxmemory-policy is "
+                f"{policy}. Set it to noeviction."
+            )
+        if persistence.get("aof_enabled", 1) == 0:
+            found.append(
+                "Redis loses accepted jobs when it is restarted: its append-only file is off."
+                " Set appendonly to yes."
+            )
+        return found
 
     async def engine(self) -> EngineManifest | None:
         """Return what the synth workers speak with; None until one has said so."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.redis_server import RedisServer
@@ -76,6 +77,7 @@ def test_with_an_engine_it_is_ready(start: Starter) -> None:
     assert start().http.get("/health/ready").json() == {
         "status": "ready",
         "checks": {"redis": "ok", "engine": "ok", "storage": "ok"},
+        "warnings": [],
     }
 
 
@@ -118,6 +120,27 @@ def test_made_up_paths_and_methods_make_no_new_series(start: Starter) -> None:
         (("method", "OTHER"), ("route", "/v1/jobs"), ("status", "405")),
         (("method", "GET"), ("route", "/v1/jobs/{job_id}"), ("status", "404")),
     }
+
+
+def test_a_redis_that_may_lose_accepted_jobs_is_told_of_and_used_all_the_same(
+    start: Starter, tmp_path: Path
+) -> None:
+    server = RedisServer(tmp_path / "other-redis", free_port())
+    server.start()
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            safe = start(redis_url=server.url).http.get("/health/ready").json()
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            client.config_set("appendonly", "no")
+            client.set("kc:engine", MANIFEST.to_json())
+            answer = start(redis_url=server.url).http.get("/health/ready")
+    finally:
+        server.stop()
+    assert safe["warnings"] == []
+    assert answer.status_code == 200
+    policy, persistence = answer.json()["warnings"]
+    assert "allkeys-lru" in policy and "noeviction" in policy
+    assert "append-only file is off" in persistence
 
 
 def test_while_redis_is_away_all_say_so_and_then_go_on(start: Starter, tmp_path: Path) -> None:
