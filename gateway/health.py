@@ -7,6 +7,7 @@ healthy, and so is one whose workers are being recycled.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import structlog
 from fastapi import APIRouter, Request
@@ -55,6 +56,7 @@ class Watch:
         self._store_seen_at: float | None = None
         self._engine = False
         self._weaknesses: list[str] = []
+        self._lost_at: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -84,11 +86,15 @@ class Watch:
         """Ask Redis for the engine; return whether it answered."""
         try:
             async with asyncio.timeout(PING_TIMEOUT_S):
-                self._engine = await self._intake.engine() is not None
+                engine = await self._intake.engine() is not None
         except (RedisError, OSError) as error:  # a timeout is an OSError
             log.warning("ledger does not answer", action="watch", error=repr(error))
             return False
         self._redis_seen_at = self._clock()
+        if self._engine and not engine:  # it is never deleted: all else went with it
+            self._lost_at = datetime.now(UTC).isoformat(timespec="seconds")
+            log.critical("the ledger lost its data", action="watch")
+        self._engine = engine
         return True
 
     async def look_at_setup(self) -> bool:
@@ -105,8 +111,9 @@ class Watch:
         return True
 
     def warnings(self) -> list[str]:
-        """Return what may lose accepted jobs though all is well now."""
-        return list(self._weaknesses)
+        """Return what may lose accepted jobs, or has, though all is well now."""
+        lost = f"Redis lost its data at {self._lost_at}, and every job of before with it."
+        return [*self._weaknesses, *([lost] if self._lost_at else [])]
 
     async def look_at_store(self) -> bool:
         """Write, read and delete a small object; return whether that went well."""

@@ -44,6 +44,7 @@ TOTALS: dict[str, str] = {
     "segments_lost": "kc_segments_lost",
     "segment_releases": "kc_segments_released",
     "recycles": "kc_recycles",
+    "ledger_losses": "kc_ledger_losses",
 }
 """The ledger's running totals → the counters they are shown as."""
 

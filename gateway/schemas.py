@@ -229,4 +229,6 @@ class Ready(_Shape):
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, str] = Field(description="`ok`, or what is wrong, for each dependency.")
-    warnings: list[str] = Field(description="What may lose accepted jobs though all is well now.")
+    warnings: list[str] = Field(
+        description="What may lose accepted jobs, or has, though all is well now."
+    )

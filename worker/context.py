@@ -83,6 +83,8 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
         )
         built = Rendering(**shared_parts, engine=engine)
         built.persist(lambda: built.ledger.register_engine(engine.manifest))
+        with contextlib.suppress(OSError):  # a full disk is no reason not to work
+            manifest_file(note.folder).write_text(engine.manifest.to_json())
         note.write("loading", model=engine.manifest.model, stand_in=engine.manifest.stand_in)
         if engine.manifest.stand_in:
             log.warning("stand-in engine: this is not Kokoro", action="load", model=settings.engine)
@@ -96,6 +98,11 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
         built = Delivering(**shared_parts)
     note.write("idle")
     return built
+
+
+def manifest_file(folder: Path) -> Path:
+    """Return the file in which a child leaves its engine's manifest for the parent."""
+    return folder / "manifest"
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from shared.bell import Stage
 from shared.ledger.leases import Leases
 from shared.settings import Settings
-from worker.context import worker_folder
+from worker.context import manifest_file, worker_folder
 from worker.note import ChildState, leaving_mark, read_notes
 
 log = structlog.get_logger()
@@ -105,9 +105,18 @@ class Keeper(threading.Thread):
         try:
             self._leases.renew([child.incarnation for child in children] + self._own())
             self._leases.announce(self._worker, self._describe(children))
+            self._restore_engine()
         except RedisError as error:
             # The leases live on in Redis for a while; the next round may reach it.
             log.warning("cannot renew leases", action="renew", error=str(error)[:200])
+
+    def _restore_engine(self) -> None:
+        try:
+            manifest = manifest_file(self._folder).read_text()
+        except OSError:  # no engine here, or none yet
+            return
+        if self._leases.restore_engine(manifest):
+            log.critical("the ledger lost its data", action="restore", worker=self._worker)
 
     def _kill(self, child: ChildState) -> None:
         log.error("child killed at its deadline", action="kill", pid=child.pid, phase=child.phase)

@@ -91,6 +91,11 @@ class Note:
         return leaving_mark(self._path.parent).exists()
 
     @property
+    def folder(self) -> Path:
+        """The worker's own, shared with the parent."""
+        return self._path.parent
+
+    @property
     def scratch(self) -> Path:
         """Folder for temporary files of this process; the parent deletes it when it has ended."""
         return self._path.with_suffix("")

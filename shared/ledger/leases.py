@@ -57,6 +57,17 @@ class Leases:
         pipe.sadd("kc:workers", worker)
         pipe.execute()
 
+    def restore_engine(self, manifest: str) -> bool:
+        """Write down again what the cluster speaks with, if the ledger has lost it.
+
+        It is never deleted, so the ledger lost all else with it. True for the first of all workers
+        that notices.
+        """
+        if not self.client.set("kc:engine", manifest, nx=True):
+            return False
+        self.count("ledger_losses")
+        return True
+
     def withdraw(self, worker: str) -> None:
         """Take this worker off the list."""
         self.client.delete(f"kc:worker:{worker}")

@@ -70,7 +70,7 @@ def test_the_latencys_benchmark_shows_every_step(tmp_path: Path) -> None:
 def test_the_systems_benchmark_renders_the_same_audio_both_ways(tmp_path: Path) -> None:
     engine = "scripted:sleep_per_audio_s=0.01"
     figures = run(tmp_path, "system", "--engine", engine, "--texts", "4")["figures"]
-    alone, whole = figures["engine_alone"][0], figures["system"]
+    alone, whole = figures["engine_alone"][0], figures["system"][0]
     assert alone["audio_s"] == pytest.approx(whole["audio_s"], abs=0.1)
     assert alone["segments"] == whole["segments"]
     assert figures["encode_audio_s_per_core_s"].keys() == {"wav", "flac", "mp3", "opus", "aac"}

@@ -193,3 +193,17 @@ def test_a_worker_told_to_stop_ends_within_its_grace_though_redis_is_gone(
             alone.group.stop()
             server.stop()
             alone.celery.close()
+
+
+def test_a_ledger_that_lost_its_data_serves_again_and_its_audio_is_kept(cluster: Cluster) -> None:
+    cluster.start("synth")
+    before = cluster.submit("Said before the loss.")
+    assert cluster.finished(before).status is JobStatus.SUCCEEDED
+    key = cluster.ledger.job(before).outputs[0].key
+    cluster.client.flushall()
+    # `submit` waits for the engine to be known again: its worker's parent tells it anew.
+    after = cluster.submit("Said after the loss.")
+    assert cluster.finished(after).status is JobStatus.SUCCEEDED
+    assert cluster.client.hget("kc:totals", "ledger_losses") == b"1"
+    assert '"the ledger lost its data"' in cluster.log("synth.0")
+    assert cluster.storage.size(key) > 0

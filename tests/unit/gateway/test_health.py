@@ -15,11 +15,12 @@ class Parts:
     def __init__(self) -> None:
         self.redis = True
         self.store = True
+        self.known = True
 
     async def engine(self) -> object:
         if not self.redis:
             raise RedisConnectionError("away")
-        return object()
+        return object() if self.known else None
 
     async def ping_async(self) -> None:
         if not self.store:
@@ -68,3 +69,26 @@ def test_a_store_that_refuses_writes_is_named() -> None:
     checks = watch.checks()
     assert (checks["redis"], checks["engine"]) == ("ok", "ok")
     assert checks["storage"] != "ok"
+
+
+def test_a_ledger_that_lost_its_data_is_told_of_from_then_on() -> None:
+    parts, now = Parts(), [0.0]
+    parts.known = False
+    watch = watching(parts, now)
+
+    async def look() -> None:
+        await watch.look_at_ledger()
+        assert watch.warnings() == []  # no worker was ever there
+        parts.known = True
+        await watch.look_at_ledger()
+        parts.redis = False
+        await watch.look_at_ledger()
+        assert watch.warnings() == []
+        parts.redis, parts.known = True, False
+        await watch.look_at_ledger()
+        parts.known = True
+        await watch.look_at_ledger()
+        (warning,) = watch.warnings()
+        assert "lost its data at 2" in warning
+
+    asyncio.run(look())
