@@ -87,6 +87,12 @@ class EngineFailed(TransientError):
     code = "engine_failed"
 
 
+class OutOfDeviceMemory(EngineFailed):
+    """The device has no room for so many segments at a time."""
+
+    code = "out_of_device_memory"
+
+
 class ImplausibleAudio(TransientError):
     """The engine returned audio that cannot be speech for its phonemes."""
 

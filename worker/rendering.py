@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from shared.errors import ClusterError, PermanentError
+from shared.errors import ClusterError, OutOfDeviceMemory, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.beginning import Beginning, Lines
 from shared.ledger.messages import RenderedSegment, SegmentClaim
@@ -28,6 +28,10 @@ log = structlog.get_logger()
 PHONEME_S = 1 / 17
 """Kokoro speaks about 17 phonemes a second at speed 1."""
 
+
+HALVINGS = 2
+"""Times a batch that the device has no room for is halved before its segments are rendered alone.
+None of their attempts counts for it."""
 
 STORED_AT_ONCE = 8
 """Objects that are on their way to the store at a time: its answers take long, not its bytes."""
@@ -192,13 +196,32 @@ class Rendering(Stage):
         failure = work.error
         if failure is None:
             try:
-                audios = self.engine.forward(work.inputs)
+                audios = self._forward(work.inputs, HALVINGS)
             except ClusterError as error:
                 failure = error
         took_s = time.monotonic() - started
         self.busy_s += took_s
         self.note.done()
         return Batch(work.claims, audios, took_s, failure, work.beginning)
+
+    def _forward(self, inputs: Sequence[SegmentInput], halvings: int) -> list[SegmentAudio]:
+        """Render; what the device has no room for at once is halved, and at last rendered alone."""
+        try:
+            return self.engine.forward(inputs)
+        except OutOfDeviceMemory as error:
+            if len(inputs) == 1:
+                raise
+            reason = error.message[:300]
+        # Outside of the handler: the traceback holds on to what the batch had allocated.
+        log.warning("out of device memory", action="synth", batch=len(inputs), error=reason)
+        release_memory()
+        if not halvings:
+            return [audio for one in inputs for audio in self.engine.forward([one])]
+        half = len(inputs) // 2
+        return [
+            *self._forward(inputs[:half], halvings - 1),
+            *self._forward(inputs[half:], halvings - 1),
+        ]
 
     @contextmanager
     def keeping(self) -> Iterator[None]:

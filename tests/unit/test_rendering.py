@@ -1,14 +1,16 @@
 """How much a synth worker takes on at a time, and how long it may take."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from shared.errors import OutOfDeviceMemory
 from shared.languages import Language
 from shared.ledger.messages import SegmentClaim, SegmentPayload
 from shared.settings import Settings
-from worker.rendering import Rendering, minutes_of_speech
+from worker.rendering import Rendering, Work, minutes_of_speech
 
 
 def claim(phonemes: int, speed: float = 1.0) -> SegmentClaim:
@@ -39,3 +41,46 @@ def test_no_batch_outlasts_celerys_last_resort() -> None:
     settings = Settings()
     longest = minutes_of_speech([claim(510, speed=0.25)] * settings.batch_max)
     assert settings.render_timeout_s * longest < settings.render_budget_s
+
+
+class Cramped:
+    """An engine with room for so many segments, which remembers what it was asked for."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.asked: list[int] = []
+
+    def forward(self, inputs: Sequence[int]) -> list[int]:
+        self.asked.append(len(inputs))
+        if len(inputs) > self.room:
+            raise OutOfDeviceMemory(f"No room for {len(inputs)}.")
+        return [10 * one for one in inputs]
+
+
+def render_all(room: int) -> list[int]:
+    """Render eight segments in order; return the sizes of the batches tried."""
+    parts: dict[str, Any] = dict.fromkeys(("settings", "ledger", "storage"))
+    engine: Any = Cramped(room)
+    note: Any = SimpleNamespace(begin=lambda *_, **__: None, done=lambda: None)
+    inputs: Any = list(range(8))
+    settings = Settings()
+    batch = Rendering(**{**parts, "settings": settings, "note": note}, engine=engine).render(
+        Work([claim(5)] * 8, inputs, None, None)
+    )
+    if room:
+        assert batch.error is None
+        assert batch.audios == [10 * one for one in inputs]
+    else:
+        assert isinstance(batch.error, OutOfDeviceMemory)
+    return list(engine.asked)
+
+
+def test_a_batch_without_room_is_halved_twice_and_then_rendered_one_by_one() -> None:
+    assert render_all(8) == [8]
+    assert render_all(4) == [8, 4, 4]
+    assert render_all(2) == [8, 4, 2, 2, 4, 2, 2]
+    assert render_all(1) == [8, *[4, *[2, 1, 1] * 2] * 2]
+
+
+def test_a_segment_without_room_even_alone_fails_its_batch() -> None:
+    assert render_all(0) == [8, 4, 2, 1]

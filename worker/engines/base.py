@@ -75,6 +75,7 @@ class Engine(Protocol):
         """Render a batch; item i of the answer is item i of `segments`.
 
         Raises:
+            OutOfDeviceMemory: the device has no room for the batch; a smaller one may go.
             EngineFailed: rendering failed; the batch has no result.
             UnknownVoice: a segment names a voice that is not loaded.
         """

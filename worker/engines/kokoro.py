@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from shared.errors import EngineFailed, InvalidInput, ModelUnavailable
+from shared.errors import EngineFailed, InvalidInput, ModelUnavailable, OutOfDeviceMemory
 from shared.manifest import EngineManifest, EngineName
 from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
 from worker.engines.cpu import CpuRunner
@@ -102,7 +102,8 @@ class KokoroEngine:
         """Render a batch; item i of the answer is item i of `segments`.
 
         Raises:
-            EngineFailed: torch failed, for lack of memory for instance; the batch has no result.
+            OutOfDeviceMemory: the device has no room for the batch; a smaller one may go.
+            EngineFailed: torch failed; the batch has no result.
             InvalidInput: a segment has no phoneme of the model's alphabet, or more than 510.
             UnknownVoice: a segment names a voice that is not loaded.
         """
@@ -111,6 +112,8 @@ class KokoroEngine:
             return []
         try:
             return self._runner.run(prepared)
+        except torch.OutOfMemoryError as error:
+            raise OutOfDeviceMemory(f"Kokoro failed: {error}") from error
         except RuntimeError as error:
             raise EngineFailed(f"Kokoro failed: {error}") from error
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from shared.errors import EngineFailed, InvalidSettings
+from shared.errors import EngineFailed, InvalidSettings, OutOfDeviceMemory
 from shared.formats import SAMPLE_RATE_HZ
 from shared.manifest import EngineManifest, EngineName
 from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
@@ -49,11 +49,13 @@ class Script:
         load_s: seconds that loading takes.
         sleep_s: seconds each `forward` takes, however many segments it has.
         sleep_per_audio_s: seconds each second of audio takes on top.
+        room: segments that the device's memory has room for at a time; 0: for all.
     """
 
     load_s: float = 0.0
     sleep_s: float = 0.0
     sleep_per_audio_s: float = 0.0
+    room: float = 0.0
 
 
 def parse_script(text: str) -> Script:
@@ -116,8 +118,11 @@ class ScriptedEngine:
 
         Raises:
             EngineFailed: a text asked for it.
+            OutOfDeviceMemory: there are more segments than the script has room for.
             UnknownVoice: a segment names a voice that is not loaded.
         """
+        if 0 < self._script.room < len(segments):
+            raise OutOfDeviceMemory(f"No room for {len(segments)} segments.")
         for segment in segments:
             segment.voice.check(self._manifest.voices)
         _commit_faults(segments)

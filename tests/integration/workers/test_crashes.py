@@ -207,3 +207,15 @@ def test_a_ledger_that_lost_its_data_serves_again_and_its_audio_is_kept(cluster:
     assert cluster.client.hget("kc:totals", "ledger_losses") == b"1"
     assert '"the ledger lost its data"' in cluster.log("synth.0")
     assert cluster.storage.size(key) > 0
+
+
+def test_a_device_without_room_for_a_batch_renders_it_in_parts_at_no_attempts_cost(
+    cluster: Cluster,
+) -> None:
+    cluster.start("synth", model="scripted:room=2", batch_max=8)
+    text = "\n\n".join(f"Paragraph number {n} is a segment of its own." for n in range(8))
+    uid = cluster.submit(text)
+    assert cluster.finished(uid).status is JobStatus.SUCCEEDED
+    segments = cluster.ledger.worker().segments(uid, 0, 8)
+    assert [segment.attempts for segment in segments] == [1] * 8
+    assert '"out of device memory"' in cluster.log("synth.0")

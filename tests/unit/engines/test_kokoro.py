@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.errors import EngineFailed, InvalidInput, ModelUnavailable
+from shared.errors import EngineFailed, InvalidInput, ModelUnavailable, OutOfDeviceMemory
 from shared.voices import parse_voice
 from tests.unit.engines.conftest import PHONEMES, MakeSegment
 from worker.engines.base import Engine
@@ -84,18 +84,27 @@ def test_the_longest_segment_is_rendered_and_a_longer_one_refused(
             kokoro_engine.forward([make_segment(phonemes=phonemes)])
 
 
+@pytest.mark.parametrize(
+    ("raised", "named"),
+    [(torch.OutOfMemoryError, OutOfDeviceMemory), (RuntimeError, EngineFailed)],
+)
 def test_a_failure_inside_torch_has_the_projects_name(
-    tiny_checkpoint: Path, make_segment: MakeSegment, monkeypatch: pytest.MonkeyPatch
+    tiny_checkpoint: Path,
+    make_segment: MakeSegment,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: type[RuntimeError],
+    named: type[EngineFailed],
 ) -> None:
     engine = load(tiny_checkpoint)
 
-    def out_of_memory(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("no memory left")
+    def fail(*_: object, **__: object) -> None:
+        raise raised("no memory left")
 
-    monkeypatch.setattr(Network, "text", out_of_memory)
+    monkeypatch.setattr(Network, "text", fail)
     with pytest.raises(EngineFailed, match="no memory left") as failure:
         engine.forward([make_segment()])
-    assert isinstance(failure.value.__cause__, torch.OutOfMemoryError)
+    assert isinstance(failure.value.__cause__, raised)
+    assert type(failure.value) is named
 
 
 def test_a_mix_is_the_weighted_mean_of_its_packs(tiny_checkpoint: Path) -> None:
