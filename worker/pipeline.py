@@ -376,14 +376,16 @@ class Shift(Generic[B, R]):
         self._size = self._plan.size(batch)
         expected_s = self._pace.expected_s(self._size)
         self._work_at = now = time.monotonic()
-        last = expected_s is None or self.batches >= self._most or now + expected_s >= self._ends_at
-        if expected_s is not None and self._emptied_at is not None:
-            # To claim at once what was not there a moment ago is of no use.
-            last = last or expected_s <= self._pace.lead_s(expected_s)
-        if expected_s is not None and not last:
+        if expected_s is not None and self._should_claim_ahead(now, expected_s):
             self._ahead = Ahead(self._plan, self._pace, expected_s)
             self._claiming = self._crew.do(self._ahead.claim)
         self._hand_over()
+
+    def _should_claim_ahead(self, now: float, expected_s: float) -> bool:
+        if self.batches >= self._most or now + expected_s >= self._ends_at:
+            return False
+        # To claim at once what was not there a moment ago is of no use.
+        return self._emptied_at is None or expected_s > self._pace.lead_s(expected_s)
 
     def __exit__(
         self,

@@ -59,14 +59,12 @@ class Cramped:
 
 def render_all(room: int) -> list[int]:
     """Render eight segments in order; return the sizes of the batches tried."""
-    parts: dict[str, Any] = dict.fromkeys(("settings", "ledger", "storage"))
+    parts: dict[str, Any] = dict.fromkeys(("ledger", "storage"))
     engine: Any = Cramped(room)
     note: Any = SimpleNamespace(begin=lambda *_, **__: None, done=lambda: None)
     inputs: Any = list(range(8))
-    settings = Settings()
-    batch = Rendering(**{**parts, "settings": settings, "note": note}, engine=engine).render(
-        Work([claim(5)] * 8, inputs, None, None)
-    )
+    worker = Rendering(settings=Settings(), engine=engine, note=note, **parts)
+    batch = worker.render(Work([claim(5)] * 8, inputs, None, None))
     if room:
         assert batch.error is None
         assert batch.audios == [10 * one for one in inputs]
