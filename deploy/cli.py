@@ -79,17 +79,24 @@ def _demo(options: argparse.Namespace) -> int:
     return demo(load_settings(), options.text, options.out)
 
 
-def _logging(settings: Settings, process: str) -> None:
+def _begin(settings: Settings, process: str) -> None:
     from shared.logs import configure_logging
+    from shared.steps import watch_steps
 
     configure_logging(settings.log_level, settings.log_format, process)
+    watch_steps(
+        process,
+        crash_at=settings.crash_at,
+        event_log=settings.event_log,
+        run_dir=settings.run_dir,
+    )
 
 
 def _gateway(options: argparse.Namespace) -> int:
     from gateway.serve import serve
 
     settings = load_settings()
-    _logging(settings, "gateway")
+    _begin(settings, "gateway")
     serve(settings)
     return 0
 
@@ -99,7 +106,7 @@ def _worker(options: argparse.Namespace) -> int:
     from worker.run import run_worker
 
     settings = load_settings()
-    _logging(settings, f"{options.stage}.{options.name}")
+    _begin(settings, f"{options.stage}.{options.name}")
     return run_worker(Stage(options.stage), settings, options.name)
 
 
@@ -112,7 +119,7 @@ def _reconciler(options: argparse.Namespace) -> int:
     from worker.reconciler import Reconciler
 
     settings = load_settings()
-    _logging(settings, "reconciler")
+    _begin(settings, "reconciler")
     client = connect(settings.redis_url, retries=0)
     storage = open_storage(settings.storage, endpoint=settings.storage_endpoint)
     bell = Bell(make_celery(settings), client)

@@ -26,6 +26,7 @@ from shared.ledger.records import JobRecord, JobSpec, NewJob
 from shared.lookup import resolve_async
 from shared.manifest import EngineManifest
 from shared.markup import check_input
+from shared.steps import Step, reached
 from shared.voices import parse_voice
 
 log = structlog.get_logger()
@@ -104,7 +105,9 @@ async def submit(
         webhook_events=" ".join(request.webhook.events) if request.webhook else None,
         stand_in=engine.stand_in,
     )
+    reached(Step.SUBMIT_CHECKED, job=job.uid)
     submission = await services.intake.create(job, caller.limits)
+    reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
     if submission.verdict is Verdict.CREATED:
         log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
     return await _accepted(services, submission)

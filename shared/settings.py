@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import InvalidSettings
 from shared.manifest import EngineName
+from shared.steps import Step
 
 PREFIX = "KC_"
 
@@ -213,6 +214,15 @@ class Settings(BaseSettings):
         description="Seconds before each retry, separated by commas.",
     )
     webhook_host_concurrency: int = Field(4, ge=1, description="Deliveries to one host at a time.")
+
+    # For fault injection and audits
+    crash_at: Step | None = Field(
+        None,
+        description="A step of `shared/steps.py` at which one process ends as by SIGKILL, once.",
+    )
+    event_log: Path | None = Field(
+        None, description="File to which each process appends a line for each step it takes."
+    )
 
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -17,6 +17,7 @@ from shared.errors import (
 from shared.formats import FORMATS, SAMPLE_RATE_HZ
 from shared.ledger.messages import AssemblyClaim
 from shared.ledger.records import OutputFile, SegmentRecord
+from shared.steps import Step, reached
 from worker.assemble.assembler import AssemblyItem, EncodedFile, Pause, assemble
 from worker.stage import Stage
 
@@ -39,6 +40,7 @@ class Assembling(Stage):
     def busy(self, claim: AssemblyClaim) -> Iterator[None]:
         """Hold the claim for a block; what lies in this process's folder is gone after it."""
         bound = log.bind(job_id=claim.uid, action="assemble")
+        reached(Step.ASSEMBLE_CLAIMED, job=claim.uid)
         self.started = time.monotonic()
         self.reading = None
         try:
@@ -69,6 +71,12 @@ class Assembling(Stage):
 
     def encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
         """Encode every format in one pass over the segments, one of them in memory at a time."""
+        # A full disk is waited for, as a store that is away is: the audio is all there.
+        files = self.persist(lambda: self._encode(claim))
+        reached(Step.ASSEMBLE_ENCODED, job=claim.uid)
+        return files
+
+    def _encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
         records: Iterable[SegmentRecord] = self._records(claim)
         if claim.segments_total <= PAGE:
             records = list(records)  # most jobs: asked for once and not twice
@@ -114,6 +122,7 @@ class Assembling(Stage):
                 )
             )
             outputs.append(OutputFile(file.format, key, file.bytes, file.audio_s, file.sha256))
+        reached(Step.ASSEMBLE_STORED, job=claim.uid)
         return outputs
 
     def record(self, claim: AssemblyClaim, outputs: list[OutputFile]) -> None:
@@ -124,6 +133,8 @@ class Assembling(Stage):
         except LostLease:
             self.storage.delete([output.key for output in outputs])
             raise
+        sums = [output.sha256 for output in outputs]
+        reached(Step.ASSEMBLE_RECORDED, job=claim.uid, sha256=sums)
         log.info(
             "succeeded",
             action="assemble",

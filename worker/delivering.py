@@ -13,9 +13,10 @@ from shared.job_view import job_view, timestamp
 from shared.ledger.messages import DeliveryClaim
 from shared.ledger.records import JobRecord
 from shared.ledger.states import DeliveryStatus
+from shared.steps import Step, reached
 from worker.deliver.payload import webhook_body
 from worker.deliver.schedule import next_delay_s
-from worker.deliver.sender import Attempt, Verdict, send, verdict
+from worker.deliver.sender import Attempt, Verdict, default_ssl_context, send, verdict
 from worker.deliver.signing import parse_secrets, sign
 from worker.stage import Stage
 
@@ -31,6 +32,7 @@ class Delivering(Stage):
         self._rules: AddressRules = parse_rules(
             self.settings.webhook_allow_private, self.settings.webhook_ports
         )
+        default_ssl_context()  # now, and not by the first few webhooks at a time
 
     @property
     def can_sign(self) -> bool:
@@ -40,6 +42,7 @@ class Delivering(Stage):
     @contextmanager
     def busy(self, claim: DeliveryClaim) -> Iterator[None]:
         """Hold the claim for a block."""
+        reached(Step.DELIVER_CLAIMED, job=claim.uid, delivery=claim.id, attempt=claim.attempt)
         try:
             yield
         except LostLease:
@@ -57,12 +60,14 @@ class Delivering(Stage):
         warnings = self.persist(lambda: self.ledger.warnings(claim.uid))
         view = job_view(record, warnings=warnings, queue_position=None, base_url=base)
         body = webhook_body(claim.event, str(timestamp(record.completed_at or time.time())), view)
-        return self.persist(lambda: self.ledger.freeze_body(claim, body))
+        frozen = self.persist(lambda: self.ledger.freeze_body(claim, body))
+        reached(Step.DELIVER_FROZEN, job=claim.uid, delivery=claim.id)
+        return frozen
 
     def send(self, claim: DeliveryClaim, body: bytes) -> Attempt:
         """POST the body to a checked address."""
         headers = sign(claim.id, time.time(), body, self._secrets)
-        return send(
+        attempt = send(
             claim.url,
             body,
             headers,
@@ -70,6 +75,8 @@ class Delivering(Stage):
             connect_timeout_s=self.settings.webhook_connect_timeout_s,
             total_timeout_s=self.settings.webhook_timeout_s,
         )
+        reached(Step.DELIVER_SENT, job=claim.uid, delivery=claim.id, status=attempt.status)
+        return attempt
 
     def record(self, claim: DeliveryClaim, attempt: Attempt) -> None:
         """Write what came of an attempt, and when the next one is due."""
@@ -94,6 +101,7 @@ class Delivering(Stage):
         self.persist(
             lambda: self.ledger.record_attempt(claim, status=status, next_s=next_s, entry=entry)
         )
+        reached(Step.DELIVER_RECORDED, job=claim.uid, delivery=claim.id, outcome=status)
         log.info(
             "webhook attempt",
             action="deliver",

@@ -11,6 +11,7 @@ import structlog
 from shared.errors import LostLease, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.messages import NewSegment, PlanClaim, SegmentPayload
+from shared.steps import Step, reached
 from worker.plan.planner import Planner
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
 from worker.stage import Stage
@@ -64,6 +65,7 @@ class Planning(Stage):
     def busy(self, claim: PlanClaim) -> Iterator[None]:
         """Hold the claim for a block; what the block raises is recorded for the job."""
         bound = log.bind(job_id=claim.uid, action="plan")
+        reached(Step.PLAN_CLAIMED, job=claim.uid)
         try:
             with self.note.busy("planning", within_s=self.settings.plan_timeout_s):
                 yield
@@ -101,6 +103,7 @@ class Planning(Stage):
     def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> None:
         """Write a planned slice into the ledger."""
         segments = [self._new_segment(claim, planned) for planned in sliced.segments]
+        reached(Step.PLAN_SPLIT, job=claim.uid)
         # From here on it is Redis that may be slow, and waiting for it is no reason to be killed.
         self.note.begin("planning", within_s=self.settings.store_timeout_s + 60)
         self.persist(
@@ -113,6 +116,7 @@ class Planning(Stage):
                 warnings=self._warnings(claim, sliced),
             )
         )
+        reached(Step.PLAN_RECORDED, job=claim.uid, final=window.final)
         log.info(
             "planned",
             action="plan",

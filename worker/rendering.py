@@ -15,6 +15,7 @@ from shared.errors import ClusterError, OutOfDeviceMemory, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.beginning import Beginning, Lines
 from shared.ledger.messages import RenderedSegment, SegmentClaim
+from shared.steps import Step, reached
 from shared.voices import VoiceMix, parse_voice
 from worker.engines.base import Engine, SegmentAudio, SegmentInput
 from worker.engines.device import device_memory, release_memory
@@ -132,6 +133,7 @@ class Rendering(Stage):
         """Make ready what can be before the device is free."""
         if not claims:
             return Work((), (), None, None)
+        reached(Step.SYNTH_CLAIMED, segments=claims)
         inputs: Sequence[SegmentInput] = ()
         failure = None
         try:
@@ -150,6 +152,7 @@ class Rendering(Stage):
         """
         assert work.beginning is not None  # noqa: S101 - only work without members has none
         work.beginning.send()
+        reached(Step.SYNTH_BEGUN, segments=work.claims)
         return not work.claims[0].solo or bool(work.beginning.ours())
 
     def give_back(self, work: Work) -> None:
@@ -202,6 +205,8 @@ class Rendering(Stage):
         took_s = time.monotonic() - started
         self.busy_s += took_s
         self.note.done()
+        if failure is None:
+            reached(Step.SYNTH_RENDERED, segments=work.claims)
         return Batch(work.claims, audios, took_s, failure, work.beginning)
 
     def _forward(self, inputs: Sequence[SegmentInput], halvings: int) -> list[SegmentAudio]:
@@ -267,6 +272,7 @@ class Rendering(Stage):
     def store(self, batch: CheckedBatch) -> StoredBatch:
         """Put each member's audio into object storage under a key that holds its token."""
         stored = self.storers.together([partial(self._store_one, *item) for item in batch.done])
+        reached(Step.SYNTH_STORED, segments=[item.claim for item in stored])
         return StoredBatch(stored, batch.synthesis_s)
 
     def _store_one(self, claim: SegmentClaim, audio: SegmentAudio) -> RenderedSegment:
@@ -294,6 +300,7 @@ class Rendering(Stage):
                 batch.done, synthesis_s=batch.synthesis_s, engine=self.engine.manifest
             )
         )
+        reached(Step.SYNTH_RECORDED, segments=[item.claim for item in batch.done])
         if garbage:
             self.storage.delete(garbage)
         for item in batch.done:
@@ -323,6 +330,7 @@ class Rendering(Stage):
                 claim, code=error.code, message=error.message, permanent=permanent
             )
         )
+        reached(Step.SYNTH_FAILED, segments=[claim])
 
 
 def minutes_of_speech(claims: Sequence[SegmentClaim]) -> float:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from shared.bell import Stage as StageName
 from shared.logs import configure_logging
 from shared.settings import Settings, load_settings
+from shared.steps import Step, reached, watch_steps
 from worker import way
 from worker.context import build_stage, fatal_to_note, new_incarnation
 
@@ -62,13 +63,20 @@ def _enter_child(sender: str = "", **_: Any) -> None:
     settings = load_settings()
     worker = sender.partition("@")[0]
     configure_logging(settings.log_level, settings.log_format, worker)
+    watch_steps(
+        worker,
+        crash_at=settings.crash_at,
+        event_log=settings.event_log,
+        run_dir=settings.run_dir,
+    )
     stages.use(settings, worker)
     stages.current()
 
 
-def _work(step: Callable[[Any], bool], most: int) -> None:
+def _work(fetched: Step, step: Callable[[Any], bool], most: int) -> None:
     """Do up to `most` items; whatever happens, nothing stays held by an idle process."""
     stage = stages.current()
+    reached(fetched)
     failed = False
     try:
         for _ in range(most):
@@ -89,22 +97,22 @@ def _work(step: Callable[[Any], bool], most: int) -> None:
 @shared_task(name=StageName.PLAN.task)
 def plan() -> None:
     """Plan what waits."""
-    _work(way.plan, SHIFT)
+    _work(Step.PLAN_FETCHED, way.plan, SHIFT)
 
 
 @shared_task(name=StageName.SYNTH.task)
 def synth() -> None:
     """Render what waits, for the length of a shift (`worker.rendering`)."""
-    _work(way.synth, 1)
+    _work(Step.SYNTH_FETCHED, way.synth, 1)
 
 
 @shared_task(name=StageName.ASSEMBLE.task)
 def assemble() -> None:
     """Assemble what waits."""
-    _work(way.assemble, SHIFT)
+    _work(Step.ASSEMBLE_FETCHED, way.assemble, SHIFT)
 
 
 @shared_task(name=StageName.DELIVER.task)
 def deliver() -> None:
     """Deliver one webhook."""
-    _work(way.deliver, 1)
+    _work(Step.DELIVER_FETCHED, way.deliver, 1)

@@ -17,6 +17,7 @@ import numpy as np
 from shared.errors import EngineFailed, InvalidSettings, OutOfDeviceMemory
 from shared.formats import SAMPLE_RATE_HZ
 from shared.manifest import EngineManifest, EngineName
+from shared.steps import note
 from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
 from worker.engines.facts import voice_names
 
@@ -39,6 +40,8 @@ class Fault(StrEnum):
     """`forward` never returns."""
     KILL = "KC-FAULT-KILL"
     """The process dies of SIGKILL, as of the kernel's out-of-memory killer."""
+    KILL_PARENT = "KC-FAULT-PARENT"
+    """Its parent does, and the process with it."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,14 @@ class Script:
         sleep_s: seconds each `forward` takes, however many segments it has.
         sleep_per_audio_s: seconds each second of audio takes on top.
         room: segments that the device's memory has room for at a time; 0: for all.
+        leak_kib: memory each `forward` keeps for ever.
     """
 
     load_s: float = 0.0
     sleep_s: float = 0.0
     sleep_per_audio_s: float = 0.0
     room: float = 0.0
+    leak_kib: float = 0.0
 
 
 def parse_script(text: str) -> Script:
@@ -87,6 +92,7 @@ class ScriptedEngine:
 
     def __init__(self, script: Script | None = None) -> None:
         self._script = script or Script()
+        self._leaked: list[bytes] = []
         time.sleep(self._script.load_s)
         self._manifest = EngineManifest(
             engine=EngineName.SCRIPTED,
@@ -126,6 +132,8 @@ class ScriptedEngine:
         for segment in segments:
             segment.voice.check(self._manifest.voices)
         _commit_faults(segments)
+        if self._script.leak_kib:
+            self._leaked.append(b"x" * int(self._script.leak_kib * 1024))
         audios = [_tone(segment) for segment in segments]
         audio_s = sum(audio.samples.size for audio in audios) / SAMPLE_RATE_HZ
         time.sleep(self._script.sleep_s + self._script.sleep_per_audio_s * audio_s)
@@ -135,7 +143,12 @@ class ScriptedEngine:
 def _commit_faults(segments: Sequence[SegmentInput]) -> None:
     for segment in segments:
         if Fault.KILL in segment.text:
+            note("cut", how=Fault.KILL)
             os.kill(os.getpid(), signal.SIGKILL)
+        if Fault.KILL_PARENT in segment.text:
+            note("cut", how=Fault.KILL_PARENT)
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(3600)
         while Fault.HANG in segment.text:
             time.sleep(3600)
         if Fault.RAISE in segment.text:
