@@ -66,13 +66,12 @@ def _carrier(broker: str) -> Celery:
 
 def make_celery(settings: Settings) -> Celery:
     """Return the Celery application: carrier of wake-ups, nothing else."""
-    # The longest task is one that holds finished audio while the store is away.
-    time_limit_s = max(settings.render_budget_s, settings.assemble_timeout_s) + 60
     app = _carrier(settings.redis_url)
+    app.conf.broker_transport = "shared.carrier:Transport"
     app.conf.broker_transport_options = {
-        "visibility_timeout": int(3 * time_limit_s),
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
+        # What is taken is written down nowhere. The ledger knows what a lost worker held, and the
+        # reconciler rings again; and a Redis that is full refuses such notes, which ends workers.
+        "ack_emulation": False,
         "socket_timeout": REPLY_TIMEOUT_S,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "socket_keepalive": True,

@@ -135,6 +135,12 @@ class StorageUnavailable(TransientError):
     code = "storage_unavailable"
 
 
+class DiskFull(StorageUnavailable):
+    """The disk for temporary encodings has no room."""
+
+    code = "disk_full"
+
+
 class ObjectMissing(PermanentError):
     """No object is stored under that key."""
 

@@ -19,6 +19,8 @@ class Leases:
         self._lease_ms = int(lease_s * 1000)
         self._release = client.register_script(script("release"))
         self._renew = client.register_script(script("renew"))
+        self._register = client.register_script(script("register_engine"))
+        self._announce = client.register_script(script("announce"))
 
     def renew(self, incarnations: list[str]) -> None:
         """Prove these incarnations alive for another lease: O(1) each, whatever they hold."""
@@ -52,10 +54,7 @@ class Leases:
 
     def announce(self, worker: str, state: dict[str, Any]) -> None:
         """List this worker, with `state`, for the next `WORKER_TTL_S` seconds."""
-        pipe = self.client.pipeline(transaction=False)
-        pipe.set(f"kc:worker:{worker}", json.dumps(state), ex=WORKER_TTL_S)
-        pipe.sadd("kc:workers", worker)
-        pipe.execute()
+        self._announce(args=[worker, json.dumps(state), WORKER_TTL_S])
 
     def restore_engine(self, manifest: str) -> bool:
         """Write down again what the cluster speaks with, if the ledger has lost it.
@@ -63,7 +62,7 @@ class Leases:
         It is never deleted, so the ledger lost all else with it. True for the first of all workers
         that notices.
         """
-        if not self.client.set("kc:engine", manifest, nx=True):
+        if not self._register(args=[manifest, 1]):
             return False
         self.count("ledger_losses")
         return True

@@ -364,7 +364,7 @@ class WorkLedger:
 
     def register_engine(self, engine: EngineManifest) -> None:
         """Tell planners and gateways what this cluster speaks with."""
-        self.client.set("kc:engine", engine.to_json())
+        self._run("register_engine", engine.to_json(), 0)
 
 
 def _tokens(claims: Sequence[SegmentClaim]) -> list[str | int]:
