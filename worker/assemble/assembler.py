@@ -5,8 +5,10 @@ pauses ─ zeros ────────────────┼─ mp3     
                                └─ …
 """
 
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +19,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import EncodingFailed, IncompleteAudio
+from shared.errors import DiskFull, EncodingFailed, IncompleteAudio
 from shared.formats import FORMATS, SAMPLE_RATE_HZ, AudioFormat
 from worker.assemble.encoders import ENCODER_ERRORS, Encoder, open_encoder
 from worker.segment_audio import BLOCK_SAMPLES, read_blocks
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+LEAST_FREE_BYTES = 256 * 1024
+"""With less than this free, whatever an encoder failed of was the disk."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ def assemble(
         ValueError: a format is named twice.
         IncompleteAudio: the items hold more or fewer samples than `total_samples`.
         DamagedSegment: a stored segment cannot be read.
+        DiskFull: there is no room; trying again may help.
         EncodingFailed: an encoder or the disk failed.
 
     However it ends but by returning, no file is left behind.
@@ -95,7 +102,7 @@ def assemble(
     paths: dict[AudioFormat, Path] = {}
     encoders: list[Encoder] = []
     try:
-        with _named():
+        with _named(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for audio_format in formats:
                 paths[audio_format] = _new_file(folder, audio_format)
@@ -108,14 +115,14 @@ def assemble(
                 samples += block.size
                 if samples > total_samples:
                     raise IncompleteAudio(f"More audio than the {total_samples} samples planned.")
-                with _named():
+                with _named(folder):
                     for encoder in encoders:
                         encoder.write(block)
             if on_progress is not None:
                 on_progress()
         if samples != total_samples:
             raise IncompleteAudio(f"{samples} samples of audio instead of {total_samples}.")
-        with _named():
+        with _named(folder):
             for encoder in encoders:
                 encoder.close()
             return [_finished(f, path, total_samples) for f, path in paths.items()]
@@ -126,6 +133,13 @@ def assemble(
             with suppress(*ENCODER_ERRORS):
                 encoder.close()
         raise
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < LEAST_FREE_BYTES
+    except OSError:
+        return False
 
 
 def _blocks(item: AssemblyItem) -> Iterator[NDArray[np.int16]]:
@@ -156,9 +170,12 @@ def _finished(audio_format: AudioFormat, path: Path, total_samples: int) -> Enco
 
 
 @contextmanager
-def _named() -> Iterator[None]:
+def _named(folder: Path) -> Iterator[None]:
     """Turn the encoders' errors into the project's."""
     try:
         yield
     except ENCODER_ERRORS as error:
+        # Not every encoder passes on why the system refused a write.
+        if getattr(error, "errno", None) in NO_ROOM or _is_full(folder):
+            raise DiskFull(f"No room for encoding in {folder}: {error}") from error
         raise EncodingFailed(f"Encoding failed: {error}") from error

@@ -14,7 +14,13 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from shared.errors import DamagedSegment, EncodingFailed, IncompleteAudio, StorageUnavailable
+from shared.errors import (
+    DamagedSegment,
+    DiskFull,
+    EncodingFailed,
+    IncompleteAudio,
+    StorageUnavailable,
+)
 from shared.formats import FORMATS, AudioFormat
 from worker.assemble import encoders
 from worker.assemble.assembler import AssemblyItem, EncodedFile, Pause, assemble, pause_samples
@@ -216,14 +222,14 @@ def test_the_callback_can_end_the_work_between_items(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_a_failure_that_may_pass_and_leaves_no_file(
+def test_a_full_disk_is_told_from_other_failures_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: object, block: Samples) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(encoders.RawEncoder, "write", full)
-    with pytest.raises(EncodingFailed, match="No space left"):
+    with pytest.raises(DiskFull, match="No space left"):
         assemble([Pause(1)], list(AudioFormat), tmp_path, total_samples=24_000)
     assert list(tmp_path.iterdir()) == []
 
