@@ -40,6 +40,12 @@ class Leases:
         """Give back what an incarnation held, unless its lease is alive."""
         self._release(args=[incarnation, "died", "0"])
 
+    def held_segments(self, incarnation: str) -> frozenset[str]:
+        """Return the segments an incarnation holds, begun or claimed ahead, each as `uid|index`."""
+        items = [text(item) for item in self.client.smembers(f"kc:held:{incarnation}")]
+        parts = [item.split("|") for item in items]
+        return frozenset(f"{uid}|{index}" for kind, uid, index, *_ in parts if kind == "segment")
+
     def lapsed(self) -> list[str]:
         """Return the incarnations whose lease has run out."""
         names = [text(name) for name in self.client.smembers("kc:incarnations")]

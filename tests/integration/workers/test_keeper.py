@@ -35,7 +35,7 @@ def keeper(settings: Settings, redis_client: redis.Redis) -> Keeper:
         "assemble.0",
         Leases(redis_client, lease_s=5),
         own=lambda: ["assemble.0/own"],
-        on_fatal=lambda _: None,
+        on_fatal=lambda *_: None,
     )
 
 
@@ -43,7 +43,8 @@ def test_leases_are_renewed_though_the_disk_fails(
     keeper: Keeper, settings: Settings, redis_client: redis.Redis
 ) -> None:
     shutil.rmtree(settings.run_dir)
-    keeper.look()
+    keeper.watch()
+    keeper.report()
     assert redis_client.exists("kc:alive:assemble.0/own")
 
 
@@ -65,7 +66,7 @@ def test_what_a_killed_child_was_encoding_is_deleted(keeper: Keeper, settings: S
     state = ChildState("assemble.0/x", GONE, "assembling", None, None, {})
     (folder / f"{GONE}.json").write_text(json.dumps(asdict(state)))
     (folder / str(GONE) / "assemble-1").mkdir(parents=True)
-    keeper.look()
+    keeper.report()
     assert list(folder.iterdir()) == []
 
 
@@ -75,6 +76,7 @@ def test_a_process_that_only_has_a_dead_childs_number_is_neither_renewed_nor_kil
     folder = worker_folder(settings, "assemble.0")
     state = ChildState("assemble.0/x", 1, "assembling", 1.0, None, {}, born=0)
     (folder / "1.json").write_text(json.dumps(asdict(state)))
-    keeper.look()
+    keeper.watch()
+    keeper.report()
     assert not redis_client.exists("kc:alive:assemble.0/x")
     assert not (folder / "1.json").exists()
