@@ -38,9 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     gateway = commands.add_parser("gateway", help="serve HTTP")
     gateway.set_defaults(run=_gateway)
     worker = commands.add_parser("worker", help="run one worker")
-    worker.add_argument("stage", choices=["plan", "synth", "assemble", "deliver"])
-    worker.add_argument("--name", default="0", help="tells workers of one stage apart")
-    worker.set_defaults(run=_worker)
+    health = commands.add_parser(
+        "worker-health", help="exit with 0 if a worker of this machine is alive, else with 1"
+    )
+    for one, run in ((worker, _worker), (health, _worker_health)):
+        one.add_argument("stage", choices=["plan", "synth", "assemble", "deliver"])
+        one.add_argument("--name", default="0", help="tells workers of one stage apart")
+        one.set_defaults(run=run)
     reconciler = commands.add_parser("reconciler", help="put right what crashes leave half-done")
     reconciler.set_defaults(run=_reconciler)
 
@@ -108,6 +112,20 @@ def _worker(options: argparse.Namespace) -> int:
     settings = load_settings()
     _begin(settings, f"{options.stage}.{options.name}")
     return run_worker(Stage(options.stage), settings, options.name)
+
+
+def _worker_health(options: argparse.Namespace) -> int:
+    from worker.liveness import ALIVE_S, alive_file, seconds_since_touch
+
+    worker = f"{options.stage}.{options.name}"
+    path = alive_file(load_settings(), worker)
+    age_s = seconds_since_touch(path)
+    if age_s is None:
+        print(f"{worker} is not alive: there is no {path}")
+        return 1
+    alive = age_s <= ALIVE_S
+    print(f"{worker} {'is' if alive else 'is not'} alive: last seen {age_s:.1f} s ago")
+    return 0 if alive else 1
 
 
 def _reconciler(options: argparse.Namespace) -> int:

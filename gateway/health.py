@@ -23,8 +23,9 @@ log = structlog.get_logger()
 
 PING_EVERY_S = 1.0
 PING_TIMEOUT_S = 2.0
-REDIS_PATIENCE_S = 10.0
-"""A pause of Redis that is shorter flips no probe."""
+REDIS_PATIENCE_S = 60.0
+"""A pause of Redis that is shorter flips no probe. All gateways share one Redis: to take them
+all out of service helps nobody. Each answers 503 itself, and takes jobs as soon as Redis does."""
 
 SETUP_EVERY_S, SETUP_AGAIN_S = 60.0, 5.0
 """How often Redis's set-up is looked at: somebody may change it, and it may be another Redis."""

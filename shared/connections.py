@@ -14,10 +14,10 @@ REPLY_TIMEOUT_S = 10.0
 """A black-holed Redis is noticed after this long, not after the kernel's hours."""
 
 
-def _options(retries: int) -> dict[str, Any]:
+def _options(retries: int, within_s: float = REPLY_TIMEOUT_S) -> dict[str, Any]:
     return {
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        "socket_timeout": REPLY_TIMEOUT_S,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, within_s),
+        "socket_timeout": within_s,
         "socket_keepalive": True,
         "health_check_interval": 10,
         # Every script is safe to repeat: a claim lost on the way back lapses with its lease.
@@ -26,9 +26,15 @@ def _options(retries: int) -> dict[str, Any]:
     }
 
 
-def connect(url: str, *, retries: int = 3) -> redis.Redis:
-    """Return a client for a worker's process; it connects at its first command."""
-    return redis.Redis.from_url(url, **_options(retries))
+def connect(url: str, *, retries: int = 3, within_s: float = REPLY_TIMEOUT_S) -> redis.Redis:
+    """Return a client for a worker's process; it connects at its first command.
+
+    Args:
+        url: of the server.
+        retries: of a command whose connection failed.
+        within_s: seconds to wait for each answer, and to connect at most.
+    """
+    return redis.Redis.from_url(url, **_options(retries, within_s))
 
 
 def connect_async(url: str) -> redis.asyncio.Redis:

@@ -93,6 +93,12 @@ class OutOfDeviceMemory(EngineFailed):
     code = "out_of_device_memory"
 
 
+class DeviceLost(EngineFailed):
+    """The device can't be used by this process any more: every later call of it would fail."""
+
+    code = "device_lost"
+
+
 class ImplausibleAudio(TransientError):
     """The engine returned audio that cannot be speech for its phonemes."""
 

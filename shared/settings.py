@@ -161,7 +161,7 @@ class Settings(BaseSettings):
         5, gt=0, le=300, description="Seconds a worker's lease lives without renewal."
     )
     reconcile_interval_s: float = Field(
-        1, gt=0, le=60, description="Seconds between two rounds of the reconciler."
+        0.5, gt=0, le=60, description="Seconds between two rounds of the reconciler."
     )
     attempts_max: int = Field(
         3, ge=1, le=20, description="Times an item is tried before its job fails."

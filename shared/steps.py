@@ -151,7 +151,8 @@ def reached(step: Step, *, segments: "Sequence[SegmentClaim]" = (), **facts: Any
 def note(event: str, **facts: Any) -> None:
     """Append an event to the log, if there is one.
 
-    `cut` is one that is no step: a process, `pid`, was killed or stopped in the middle of its work.
+    `cut` is one that is no step: a process was killed or stopped in the middle of its work, this
+    one or the one that `pid` says.
     """
     if _watched.log is None:
         return

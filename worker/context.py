@@ -24,6 +24,12 @@ log = structlog.get_logger()
 EXIT_FATAL = os.EX_CONFIG
 """Exit code of a process that can never work as it is set up (78, as in sysexits.h)."""
 
+EXIT_DEVICE = os.EX_UNAVAILABLE
+"""Exit code of a child whose device is lost, and of a worker whose children finish nothing (69).
+
+Another start may work, perhaps with another device: whoever watches the worker should try it.
+"""
+
 
 def worker_folder(settings: Settings, worker: str) -> Path:
     """Return where the worker's children leave their notes."""
@@ -106,11 +112,28 @@ def manifest_file(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def fatal_to_note(settings: Settings, worker: str, incarnation: str) -> Iterator[None]:
-    """Tell the parent, and end this process, when the stage can't be built as set up."""
+def fatal_to_note(
+    settings: Settings, worker: str, incarnation: str, *, is_child: bool
+) -> Iterator[None]:
+    """Tell the parent, and end this process, when the stage can't be built.
+
+    Args:
+        settings: where the parent looks.
+        worker: the parent's name.
+        incarnation: this process's.
+        is_child: whether this process is a pool's child; if not, only what can never work ends it.
+    """
     try:
         yield
     except ClusterError as error:
         Note(worker_folder(settings, worker), incarnation).write("fatal", fatal=error.message)
         log.critical("cannot start", action="load", code=error.code, error=error.message)
         os._exit(EXIT_FATAL)
+    except Exception as error:
+        if not is_child:
+            raise
+        # Celery would log this and give the process work that it can't do. Another may load.
+        reason = f"{type(error).__name__}: {error}"[:300]
+        Note(worker_folder(settings, worker), incarnation).end(lost=reason)
+        log.critical("cannot load", action="load", error=reason, exc_info=True)
+        os._exit(EXIT_DEVICE)

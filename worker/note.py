@@ -6,7 +6,8 @@ the child is doing.
 
 A child that has many short things to do, or several at a time, keeps their deadlines in a second
 file, mapped into its memory: writing one is a store of eight bytes, which waits for no disk and no
-other thread, and is on file before the next instruction.
+other thread, and is on file before the next instruction. How many segments it has finished stands
+there too: by that the parent tells a child that dies of its device from one that worked.
 """
 
 import json
@@ -28,6 +29,9 @@ log = structlog.get_logger()
 DEADLINES = 16
 """Things one process does at a time, at most; the first place is its main thread's."""
 
+FINISHED = DEADLINES
+"""The place in the mapped row, after all deadlines, for the number of segments finished."""
+
 
 @dataclass(frozen=True)
 class ChildState:
@@ -41,6 +45,9 @@ class ChildState:
             clock in all processes of a machine; None while idle.
         fatal: why it can never work, if so.
         facts: for the list of workers: device, model, batch, device memory.
+        lost: what this process ends of, as it says itself, though another may work.
+        replaced: whether it ends because its time was up.
+        finished: segments finished since its start; None where that can't be known.
         born: when its process started, in ticks since the machine did; tells it from a later one
             of the same number. None where the system does not say.
     """
@@ -52,11 +59,20 @@ class ChildState:
     fatal: str | None
     facts: dict[str, Any]
     born: int | None = None
+    lost: str | None = None
+    replaced: bool = False
+    finished: int | None = None
 
     @property
     def running(self) -> bool:
         """Whether this very process still runs."""
         return is_running(self.pid) and self.born in {None, _born(self.pid)}
+
+    @property
+    def fruitless(self) -> bool:
+        """Whether it has certainly finished no segment since its start."""
+        unbegun = self.finished is None and self.phase in {"loading", "idle"}
+        return self.finished == 0 or unbegun
 
     @property
     def overdue(self) -> bool:
@@ -84,6 +100,8 @@ class Note:
         self._lock = threading.Lock()
         self._due: memoryview[float] | None = None
         self._free = list(range(1, DEADLINES))
+        self._lost: str | None = None
+        self._replaced = False
 
     @property
     def leaving(self) -> bool:
@@ -132,6 +150,18 @@ class Note:
         """Have nothing more to do for now: without a deadline in its row, a child reads as idle."""
         self._deadlines()[0] = math.inf
 
+    def count_finished(self, segments: int) -> None:
+        """Add to the segments this process has finished; on file when this returns."""
+        row = self._deadlines()
+        with self._lock:
+            row[FINISHED] += segments
+
+    def end(self, *, lost: str | None = None) -> None:
+        """Say that this process ends here: of its device, or with `lost` None in its time."""
+        with self._lock:
+            self._lost, self._replaced = lost, lost is None
+            self._put()
+
     def _deadlines(self) -> "memoryview[float]":
         if self._due is None:
             with self._lock:
@@ -148,6 +178,8 @@ class Note:
             fatal,
             dict(self._facts),
             self._born,
+            self._lost,
+            self._replaced,
         )
         staged = self._path.with_suffix(".tmp")
         try:
@@ -196,27 +228,27 @@ class Note:
 
 
 def _map_deadlines(path: Path) -> "memoryview[float]":
-    """Return a row of deadlines that is also a file; all are infinitely far."""
-    none = memoryview(bytearray(8 * DEADLINES)).cast("d")
+    """Return a row of deadlines, all infinitely far, that is also a file; nothing is finished."""
+    none = memoryview(bytearray(8 * (DEADLINES + 1))).cast("d")
     for place in range(DEADLINES):
         none[place] = math.inf
     try:
         # Written, not stretched: a page that a full disk has no room for would end the process.
         path.write_bytes(none.cast("B"))
         with path.open("r+b") as file:
-            return memoryview(mmap.mmap(file.fileno(), 8 * DEADLINES)).cast("d")
+            return memoryview(mmap.mmap(file.fileno(), len(none) * none.itemsize)).cast("d")
     except OSError as error:
         log.warning("deadlines not on file", action="note", error=str(error))
         return none
 
 
-def _first_deadline(path: Path) -> float | None:
-    """Return the first deadline in a row, infinity if it has none; None without a row."""
+def _read_row(path: Path) -> tuple[float, int] | None:
+    """Return a row's first deadline, infinity if it has none, and what is finished; None if not."""
     try:
         row = memoryview(path.read_bytes()).cast("d")
-    except (OSError, TypeError):
+        return min(row[:DEADLINES]), int(row[FINISHED])
+    except (OSError, TypeError, ValueError, IndexError):  # none there, or not whole yet
         return None
-    return min(row, default=None)
 
 
 def leaving_mark(folder: Path) -> Path:
@@ -232,12 +264,15 @@ def read_notes(folder: Path) -> list[tuple[Path, ChildState]]:
             child = ChildState(**json.loads(path.read_text()))
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             continue
-        first = _first_deadline(path.with_suffix(".due"))
-        if first is not None and first < math.inf:
-            deadline = first if child.deadline is None else min(first, child.deadline)
-            child = replace(child, deadline=deadline)
-        elif first is not None and child.deadline is None and child.fatal is None:
-            child = replace(child, phase="idle")
+        row = _read_row(path.with_suffix(".due"))
+        if row is not None:
+            first, finished = row
+            child = replace(child, finished=finished)
+            if first < math.inf:
+                deadline = first if child.deadline is None else min(first, child.deadline)
+                child = replace(child, deadline=deadline)
+            elif child.deadline is None and child.fatal is None:
+                child = replace(child, phase="idle")
         found.append((path, child))
     return found
 

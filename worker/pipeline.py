@@ -328,6 +328,13 @@ class Shift(Generic[B, R]):
         self._pace.learn(self._size, took_s)
         self._rendered.append(result)
 
+    def settle(self, within_s: float) -> None:
+        """Wait so long at most for what is being kept: for a process that ends right after."""
+        give_up_at = time.monotonic() + within_s
+        self._hand_over()
+        for step in self._keeping:
+            step.join(max(0.0, give_up_at - time.monotonic()))
+
     def _hand_over(self) -> None:
         while self._rendered:
             result = self._rendered.popleft()

@@ -1,7 +1,8 @@
 """Puts right what a crash left half-done: idempotent, and any number may run.
 
 Every round: items of the dead go back to their queues, stages with work and nobody on the way are
-rung, jobs past their deadline end, and what nothing refers to any more is swept.
+rung, and jobs past their deadline end. What nothing refers to any more is swept by a thread of its
+own: a store that is slow or hangs keeps nobody's work waiting.
 """
 
 import threading
@@ -15,21 +16,26 @@ from shared.errors import StorageUnavailable
 from shared.ledger.leases import Leases
 from shared.ledger.upkeep import Upkeep
 from shared.settings import Settings
+from shared.steps import Step, reached
 from shared.storage import Storage
 
 log = structlog.get_logger()
 
 SWEEP_INTERVAL_S = 30.0
 STAGED_INTERVAL_S = 3600.0
+STOP_SWEEPING_S = 2.0
+"""How long a reconciler told to stop waits for a deletion; one cut short is made again later."""
 GRACE_S = 2.0
 """How long a lease must be seen lapsed, Redis answering all the while, before it is taken.
 
 After Redis was away every lease has lapsed at once, and every parent renews within a second.
 """
+HURRY_S = 0.2
+"""Between two rounds while some lease is seen lapsed: somebody's job waits for the grace to end."""
 
 
 class Reconciler:
-    """One round after another."""
+    """One round after another: of recovery in the caller's thread, of sweeping beside it."""
 
     def __init__(
         self, settings: Settings, leases: Leases, upkeep: Upkeep, bell: Bell, storage: Storage
@@ -45,20 +51,37 @@ class Reconciler:
 
     def run(self, stop: threading.Event) -> None:
         """Go on until told to stop; an outage of Redis or the store only delays a round."""
-        while not stop.wait(self._settings.reconcile_interval_s):
+        sweeper = threading.Thread(target=self._sweep_on, args=(stop,), name="sweeper", daemon=True)
+        sweeper.start()
+        while not stop.wait(self._pause_s()):
             try:
-                self.round()
+                self.recover()
             except RedisError as error:
                 self._lapsed_since.clear()
                 log.warning("ledger away", action="reconcile", error=str(error)[:200])
+        sweeper.join(STOP_SWEEPING_S)
+
+    def _pause_s(self) -> float:
+        interval_s = self._settings.reconcile_interval_s
+        return min(interval_s, HURRY_S) if self._lapsed_since else interval_s
+
+    def _sweep_on(self, stop: threading.Event) -> None:
+        while not stop.wait(self._settings.reconcile_interval_s):
+            try:
+                self.tidy()
+            except RedisError as error:
+                log.warning("ledger away", action="sweep", error=str(error)[:200])
             except StorageUnavailable as error:
                 log.warning("store away", action="sweep", error=error.message[:200])
 
-    def round(self) -> None:
-        """Do one round."""
+    def recover(self) -> None:
+        """Do one round of what somebody waits for; it never asks the store."""
         self.release_the_dead()
         self._upkeep.expire_jobs()
         self.ring_the_unattended()
+
+    def tidy(self) -> None:
+        """Do one round of deleting."""
         if time.monotonic() - self._swept_at >= SWEEP_INTERVAL_S:
             self._swept_at = time.monotonic()
             self.sweep()
@@ -74,6 +97,7 @@ class Reconciler:
             if now - since >= min(GRACE_S, self._settings.lease_s):
                 log.warning("lease lapsed", action="release", incarnation=name)
                 self._leases.release_if_dead(name)
+                reached(Step.RECONCILE_RELEASED, incarnation=name)
 
     def ring_the_unattended(self) -> None:
         """Ring each stage that has work and no wake-up on its way."""
@@ -106,4 +130,5 @@ class Reconciler:
             folder = name.removesuffix("/")
             whole = folder != name
             self._storage.delete([o.key for o in self._storage.list(folder)] if whole else [name])
+            reached(Step.SWEEP_DELETED, name=name)
             self._upkeep.swept(name)

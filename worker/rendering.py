@@ -1,22 +1,24 @@
 """The synth stage: a batch of segments in, their audio in object storage out."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from itertools import compress
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
-from shared.errors import ClusterError, OutOfDeviceMemory, PermanentError
+from shared.errors import ClusterError, DeviceLost, OutOfDeviceMemory, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.beginning import Beginning, Lines
 from shared.ledger.messages import RenderedSegment, SegmentClaim
-from shared.steps import Step, reached
+from shared.steps import Step, note, reached
 from shared.voices import VoiceMix, parse_voice
+from worker.context import EXIT_DEVICE
 from worker.engines.base import Engine, SegmentAudio, SegmentInput
 from worker.engines.device import device_memory, release_memory
 from worker.engines.plausibility import check_audio
@@ -33,6 +35,13 @@ PHONEME_S = 1 / 17
 HALVINGS = 2
 """Times a batch that the device has no room for is halved before its segments are rendered alone.
 None of their attempts counts for it."""
+
+LAST_WORDS_S = 1.0
+"""How long a process whose device is lost waits for batches rendered before that are being kept.
+
+They are whole, and to render them again costs more than this; a store or a Redis that is away
+must not keep a broken process alive. What is not recorded by then is tried again as well.
+"""
 
 STORED_AT_ONCE = 8
 """Objects that are on their way to the store at a time: its answers take long, not its bytes."""
@@ -165,7 +174,10 @@ class Rendering(Stage):
     def shift(
         self, claim: Callable[[], Work], keep: Callable[[Batch], None]
     ) -> Iterator[Shift[Work, Batch]]:
-        """Work batches off for a block; device memory goes back to the driver afterwards."""
+        """Work batches off for a block; device memory goes back to the driver afterwards.
+
+        When the device is lost this process ends here.
+        """
         plan = Plan(
             claim=claim,
             begin=self.begin,
@@ -179,7 +191,10 @@ class Rendering(Stage):
         shift = Shift(plan, self.pace, self.crew, most=SHIFT_BATCHES, within_s=SHIFT_S)
         try:
             with shift:
-                yield shift
+                try:
+                    yield shift
+                except DeviceLost as error:
+                    self._end_process(shift, error)
         finally:
             if shift.batches:
                 self.shift_s += shift.wall_s
@@ -190,8 +205,23 @@ class Rendering(Stage):
                     facts |= {"device_bytes": memory[0], "device_total_bytes": memory[1]}
                 self.note.tell(**facts)
 
+    def _end_process(self, shift: Shift[Work, Batch], error: DeviceLost) -> NoReturn:
+        """End without a word to the device, which would answer nothing but its error.
+
+        The parent gives back what is held, as of any child that died in the middle of its work.
+        """
+        log.critical("device lost", action="synth", code=error.code, error=error.message[:300])
+        self.note.end(lost=error.message)
+        note("cut", how="device lost")
+        shift.settle(LAST_WORDS_S)
+        os._exit(EXIT_DEVICE)
+
     def render(self, work: Work) -> Batch:
-        """Render a batch, and do nothing else: the device waits meanwhile."""
+        """Render a batch, and do nothing else: the device waits meanwhile.
+
+        Raises:
+            DeviceLost: this process can render nothing more.
+        """
         within_s = self.settings.render_timeout_s * work.minutes
         self.note.begin("rendering", within_s=within_s, batch=len(work.claims))
         started = time.monotonic()
@@ -200,6 +230,8 @@ class Rendering(Stage):
         if failure is None:
             try:
                 audios = self._forward(work.inputs, HALVINGS)
+            except DeviceLost:
+                raise
             except ClusterError as error:
                 failure = error
         took_s = time.monotonic() - started
@@ -301,6 +333,7 @@ class Rendering(Stage):
             )
         )
         reached(Step.SYNTH_RECORDED, segments=[item.claim for item in batch.done])
+        self.note.count_finished(len(batch.done))
         if garbage:
             self.storage.delete(garbage)
         for item in batch.done:

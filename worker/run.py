@@ -8,6 +8,7 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import random
 import signal
+import threading
 import warnings
 from collections.abc import Callable
 from types import FrameType
@@ -21,8 +22,7 @@ from shared.connections import connect
 from shared.ledger.leases import Leases
 from shared.settings import Settings
 from worker import tasks
-from worker.context import EXIT_FATAL
-from worker.keeper import Keeper
+from worker.keeper import RENEW_WITHIN_S, Keeper
 from worker.pipeline import SHIFT_S
 
 log = structlog.get_logger()
@@ -54,20 +54,25 @@ def children_of(stage: Stage, settings: Settings) -> int:
 def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
     """Run the worker `<stage>.<name>` until it is told to stop; return its exit code.
 
+    That is `EXIT_FATAL` if it can never work as it is set up, and `EXIT_DEVICE` if its children
+    end one after another without having finished a segment.
+
     This process never touches CUDA: children are spawned, not forked, and load the model.
     """
     # Celery warns root of pickled messages; ours are empty, and nothing but JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = f"{stage}.{name}"
-    fatal: list[str] = []
+    ended: list[int] = []
+    once = threading.Lock()
 
-    def end(reason: str) -> None:
-        if not fatal:
-            fatal.append(reason)
-            log.critical("worker ends", action="load", worker=worker, error=reason)
+    def end(reason: str, code: int) -> None:
+        if once.acquire(blocking=False):  # a second SIGTERM would cut the first one's grace short
+            ended.append(code)
+            log.critical("worker ends", action="end", worker=worker, error=reason)
+            keeper.leave()  # before the next child takes anything on
             os.kill(os.getpid(), signal.SIGTERM)
 
-    client = connect(settings.redis_url)
+    client = connect(settings.redis_url, retries=0, within_s=RENEW_WITHIN_S)
     keeper = Keeper(
         settings,
         stage,
@@ -89,7 +94,8 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         worker_pool="threads" if threads else "prefork",
         worker_pool_start_method="spawn",
         worker_max_tasks_per_child=recycle_after(stage, settings),
-        worker_proc_alive_timeout=settings.model_load_timeout_s * 10,
+        # A last resort: the keeper ends a child that loads for too long, and knows why.
+        worker_proc_alive_timeout=settings.model_load_timeout_s * 10 + 60,
         worker_soft_shutdown_timeout=settings.soft_shutdown_s,
         worker_enable_remote_control=False,
         task_time_limit=None if threads else _time_limit_s(stage, settings),
@@ -118,10 +124,10 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         ).start()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0
-        return EXIT_FATAL if fatal else code
+        return ended[0] if ended else code
     finally:
         keeper.stop()
-    return EXIT_FATAL if fatal else 0
+    return ended[0] if ended else 0
 
 
 def _call_before(number: signal.Signals, call: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from billiard.pool import EX_OK, EX_RECYCLE
 from celery import shared_task, signals
 from redis.exceptions import RedisError
 
@@ -43,10 +44,19 @@ class Stages:
                 raise RuntimeError("stages.use() was not called in this process")
             name = StageName(self.worker.partition(".")[0])
             incarnation = new_incarnation(self.worker)
-            with self._lock, fatal_to_note(self.settings, self.worker, incarnation):
+            is_child = name is not StageName.DELIVER  # that one's are threads
+            with (
+                self._lock,
+                fatal_to_note(self.settings, self.worker, incarnation, is_child=is_child),
+            ):
                 self._local.stage = build_stage(name, self.settings, self.worker, incarnation)
                 self.incarnations.append(incarnation)
         return self._local.stage
+
+    def leave(self) -> None:
+        """Tell the parent that this process ends in its time, if it came to have a stage."""
+        if hasattr(self._local, "stage"):
+            self._local.stage.note.end()
 
 
 stages = Stages()
@@ -71,6 +81,13 @@ def _enter_child(sender: str = "", **_: Any) -> None:
     )
     stages.use(settings, worker)
     stages.current()
+
+
+@signals.worker_process_shutdown.connect
+def _leave_child(exitcode: int | None = None, **_: Any) -> None:
+    """In a child that ends: say so if its time is up, so that it does not look like a crash."""
+    if exitcode in {EX_OK, EX_RECYCLE}:
+        stages.leave()
 
 
 def _work(fetched: Step, step: Callable[[Any], bool], most: int) -> None:

@@ -42,15 +42,29 @@ class Leases:
         """Give back what an incarnation held, unless its lease is alive."""
         self._release(args=[incarnation, "died", "0"])
 
+    def held_segments(self, incarnation: str) -> frozenset[str]:
+        """Return the segments an incarnation holds, begun or claimed ahead, each as `uid|index`."""
+        items = [text(item) for item in self.client.smembers(f"kc:held:{incarnation}")]
+        parts = [item.split("|") for item in items]
+        return frozenset(f"{uid}|{index}" for kind, uid, index, *_ in parts if kind == "segment")
+
     def lapsed(self) -> list[str]:
-        """Return the incarnations whose lease has run out."""
+        """Return the incarnations whose lease has run out.
+
+        A lease that is longer than any is made so by a clock of Redis's that was set back; it is
+        cut to its length, and whoever lives renews it before that is over.
+        """
         names = [text(name) for name in self.client.smembers("kc:incarnations")]
         if not names:
             return []
         pipe = self.client.pipeline(transaction=False)
         for name in names:
-            pipe.exists(f"kc:alive:{name}")
-        return [name for name, alive in zip(names, pipe.execute(), strict=True) if not alive]
+            pipe.pttl(f"kc:alive:{name}")
+        left_ms = dict(zip(names, pipe.execute(), strict=True))
+        for name, ms in left_ms.items():
+            if ms > 2 * self._lease_ms:
+                self.client.pexpire(f"kc:alive:{name}", self._lease_ms)
+        return [name for name, ms in left_ms.items() if ms < 0]
 
     def announce(self, worker: str, state: dict[str, Any]) -> None:
         """List this worker, with `state`, for the next `WORKER_TTL_S` seconds."""

@@ -10,6 +10,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 from shared.errors import InvalidSettings
+from shared.storage.folder import Folder
 from shared.storage.outages import first_line
 from shared.storage.store import Storage
 
@@ -80,7 +81,7 @@ def open_storage(
             case "file" if parts.path.startswith("/") and not parts.netloc:
                 folder = Path(unquote(parts.path))
                 store = LocalStore(folder, automatic_cleanup=True, mkdir=True)
-                return Storage(store, folder=folder)
+                return Storage(store, folder=Folder.open(folder))
             case "s3" if parts.netloc:
                 # obstore reads these as well, but allows plain http only where it is told to.
                 endpoint = endpoint or environ.get("AWS_ENDPOINT_URL_S3")

@@ -1,6 +1,6 @@
 """obstore's errors as the project's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -10,7 +10,11 @@ from shared.errors import InvalidSettings, ObjectMissing, StorageUnavailable
 
 @contextmanager
 def named_errors(
-    key: str, *, missing_ok: bool | None = None, at_start: bool = False
+    key: str,
+    *,
+    missing_ok: bool | None = None,
+    at_start: bool = False,
+    is_there: Callable[[], bool] = lambda: True,
 ) -> Iterator[None]:
     """Turn obstore's errors into the project's.
 
@@ -20,6 +24,7 @@ def named_errors(
             the store itself is away (a bucket, or a folder whose disk is not mounted).
         at_start: whether a refusal is a bad setting; later it is an outage, because a credential
             that is being rotated must not fail a job for good.
+        is_there: whether the store itself is: else nothing can be said of an object.
     """
     try:
         yield
@@ -28,7 +33,7 @@ def named_errors(
             raise InvalidSettings(
                 f"Object storage has no such place: {first_line(error)}"
             ) from error
-        if missing_ok is None:
+        if missing_ok is None and is_there():
             raise ObjectMissing(f"No object is stored under {key!r}.") from error
         if not missing_ok:
             raise StorageUnavailable(

@@ -1,9 +1,11 @@
 """The store itself."""
 
+import asyncio
 import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from shared.errors import StorageUnavailable
+from shared.storage.folder import MARK, Folder
 from shared.storage.keys import check_key
 from shared.storage.outages import named_errors
 
@@ -59,7 +62,7 @@ class Storage:
     """
 
     def __init__(
-        self, store: "ObjectStore", *, folder: Path | None = None, signer: S3Store | None = None
+        self, store: "ObjectStore", *, folder: Folder | None = None, signer: S3Store | None = None
     ) -> None:
         self._store = store
         self._folder = folder
@@ -94,12 +97,12 @@ class Storage:
         Raises:
             ObjectMissing: there is none.
         """
-        with named_errors(key):
+        with self._finding(key):
             return obstore.get(self._store, check_key(key)).bytes().to_bytes()
 
     async def get_async(self, key: str) -> bytes:
         """Do as `get` does."""
-        with named_errors(key):
+        with self._finding(key):
             result = await obstore.get_async(self._store, check_key(key))
             return (await result.bytes_async()).to_bytes()
 
@@ -113,12 +116,12 @@ class Storage:
         Raises:
             ObjectMissing: there is none.
         """
-        with named_errors(key):
+        with self._finding(key):
             return _info(obstore.head(self._store, check_key(key)))
 
     async def head_async(self, key: str) -> ObjectInfo:
         """Do as `head` does."""
-        with named_errors(key):
+        with self._finding(key):
             return _info(await obstore.head_async(self._store, check_key(key)))
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -131,7 +134,7 @@ class Storage:
         """
         size = self.size(key)
         for first, last in _ranges(start, size if end is None else min(end, size)):
-            with named_errors(key):
+            with self._finding(key):
                 chunk = obstore.get_range(self._store, key, start=first, end=last)
             yield chunk.to_bytes()
 
@@ -141,27 +144,30 @@ class Storage:
         """Do as `stream` does."""
         size = (await self.head_async(key)).size
         for first, last in _ranges(start, size if end is None else min(end, size)):
-            with named_errors(key):
+            with self._finding(key):
                 chunk = await obstore.get_range_async(self._store, key, start=first, end=last)
             yield chunk.to_bytes()
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those already gone are fine."""
+        self._check_root()
         for paths in self._deletions(keys):
             with named_errors("(deletion)", missing_ok=True):
                 obstore.delete(self._store, paths)
 
     async def delete_async(self, keys: Iterable[str]) -> None:
         """Do as `delete` does."""
+        await asyncio.to_thread(self._check_root)
         for paths in self._deletions(keys):
             with named_errors("(deletion)", missing_ok=True):
                 await obstore.delete_async(self._store, paths)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield every object below the folder `prefix`, in no order, holding a page at a time."""
+        self._check_root()
         with named_errors(prefix, missing_ok=False):
             for page in obstore.list(self._store, check_key(prefix) if prefix else None):
-                yield from map(_info, page)
+                yield from (_info(meta) for meta in page if meta["path"] != MARK)
 
     def sign_get(self, key: str, *, expires_s: float) -> str | None:
         """Return a URL that downloads `key` without credentials, or None if the store has none.
@@ -190,6 +196,7 @@ class Storage:
             InvalidSettings: the store refuses the credentials or has no such bucket.
             StorageUnavailable: it does not answer, or lost the object.
         """
+        self._check_root()
         key = f"ping/{secrets.token_hex(8)}"
         with named_errors(key, at_start=True):
             obstore.put(self._store, key, b"ping")
@@ -200,6 +207,7 @@ class Storage:
 
     async def ping_async(self) -> None:
         """Do as `ping` does."""
+        await asyncio.to_thread(self._check_root)
         key = f"ping/{secrets.token_hex(8)}"
         with named_errors(key, at_start=True):
             await obstore.put_async(self._store, key, b"ping")
@@ -216,7 +224,7 @@ class Storage:
         """
         swept = 0
         before = time.time() - older_than_s
-        for path in self._folder.rglob("*#*") if self._folder else ():
+        for path in self._folder.path.rglob("*#*") if self._folder else ():
             try:
                 if _STAGED.fullmatch(path.name) and path.stat().st_mtime < before:
                     path.unlink()
@@ -224,6 +232,16 @@ class Storage:
             except FileNotFoundError:  # its writer has just finished, or another sweep was faster
                 continue
         return swept
+
+    def _finding(self, key: str) -> AbstractContextManager[None]:
+        return named_errors(key, is_there=self._folder.is_there if self._folder else lambda: True)
+
+    def _check_root(self) -> None:
+        """Do nothing to a folder that is not the one that was opened; see `Folder`."""
+        if self._folder and not self._folder.is_there():
+            raise StorageUnavailable(
+                "Object storage lacks its root: its folder is gone, or its disk is not mounted."
+            )
 
     def _write(
         self, key: str, data: bytes | Path, media_type: str | None, filename: str | None
@@ -235,6 +253,7 @@ class Storage:
             attributes["Content-Disposition"] = f'attachment; filename="{check_key(filename)}"'
         if self._folder:  # a folder keeps no attributes, and obstore refuses them there
             attributes = {}
+        self._check_root()
         with named_errors(check_key(key), missing_ok=False):
             obstore.put(
                 self._store,

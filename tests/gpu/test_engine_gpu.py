@@ -1,5 +1,7 @@
 """What only a CUDA device can show of the Kokoro engine."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +68,37 @@ def test_memory_in_use_is_reported_and_released(folder: Path) -> None:
     assert before is not None
     assert after is not None
     assert after[0] < before[0] <= before[1]
+
+
+POISON = """
+import sys, torch
+from shared.errors import DeviceLost
+from tests.gpu.test_engine_gpu import segment
+from worker.engines.device import device_answers
+from worker.engines.kokoro import KokoroEngine
+
+engine = KokoroEngine.load(sys.argv[1], device="cuda:0")
+assert device_answers()
+whole = engine._runner.run
+
+def out_of_bounds(prepared):
+    torch.zeros(2, device="cuda:0")[torch.tensor([5], device="cuda:0")].cpu()
+
+engine._runner.run = out_of_bounds
+for run in (out_of_bounds, whole):
+    engine._runner.run = run
+    try:
+        engine.forward([segment("ə", "af_heart", 1)])
+    except DeviceLost:
+        continue
+    raise SystemExit("the device was not lost")
+assert not device_answers()
+print("lost, and stays so", flush=True)
+"""
+
+
+def test_an_assertion_on_the_device_loses_it_for_the_process(folder: Path) -> None:
+    # In a process of its own: the context of this one must stay whole.
+    command = [sys.executable, "-c", POISON, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert "lost, and stays so" in done.stdout, done.stderr[-2000:]

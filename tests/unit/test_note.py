@@ -43,3 +43,40 @@ def test_what_cannot_be_mapped_stops_no_work(tmp_path: Path) -> None:
     (tmp_path / f"{note.scratch.name}.due").mkdir()
     note.begin("rendering", within_s=1)
     note.done()
+
+
+def test_what_was_finished_is_on_file_at_once_and_is_no_deadline(tmp_path: Path) -> None:
+    note = Note(tmp_path, "synth.0/1")
+    note.write("idle")
+    ((_, child),) = read_notes(tmp_path)
+    assert child.fruitless
+    note.begin("rendering", within_s=100)
+    ((_, child),) = read_notes(tmp_path)
+    assert child.fruitless
+    note.count_finished(3)
+    note.count_finished(2)
+    note.done()
+    ((_, child),) = read_notes(tmp_path)
+    assert (child.finished, child.fruitless, child.deadline) == (5, False, None)
+    assert child.phase == "idle"
+
+
+def test_a_child_that_could_not_map_its_row_is_not_called_fruitless(tmp_path: Path) -> None:
+    note = Note(tmp_path, "synth.0/1")
+    note.write("idle")
+    (tmp_path / f"{note.scratch.name}.due").mkdir()
+    note.begin("rendering", within_s=1)
+    ((_, child),) = read_notes(tmp_path)
+    assert (child.phase, child.finished, child.fruitless) == ("rendering", None, False)
+
+
+def test_a_child_says_whether_it_ends_in_its_time_or_of_its_device(tmp_path: Path) -> None:
+    note = Note(tmp_path, "synth.0/1")
+    note.begin("rendering", within_s=100)
+    note.end(lost="an illegal address")
+    ((_, child),) = read_notes(tmp_path)
+    assert (child.lost, child.replaced, child.phase) == ("an illegal address", False, "rendering")
+    note.done()
+    note.end()
+    ((_, child),) = read_notes(tmp_path)
+    assert (child.lost, child.replaced, child.phase) == (None, True, "idle")

@@ -279,6 +279,23 @@ def test_a_process_told_to_exit_does_not_wait_for_a_store_that_is_away() -> None
     away.set()
 
 
+@pytest.mark.parametrize("store_s", [0.3, WAIT_S])
+def test_a_process_about_to_end_waits_shortly_for_what_was_rendered_before(store_s: float) -> None:
+    line = Line([[0], [1], [2]])
+    away = threading.Event()
+    line.on_keep = lambda _: (away.wait(store_s), None)[1]
+    with line.shift() as shift:
+        for batch in shift:
+            if batch == [2]:
+                began = time.monotonic()
+                shift.settle(1.0)
+                took_s = time.monotonic() - began
+                assert sorted(line.kept) == ([0, 1] if store_s < 1 else [])
+                away.set()
+            shift.keep(batch[0])
+    assert took_s < 1.5, "for all of them together"
+
+
 def test_a_shift_ends_after_its_time_or_its_batches() -> None:
     line = Line([[n] for n in range(100)])
     with line.shift(most=7, pace=paced(0.001)) as shift:

@@ -76,6 +76,8 @@ class Engine(Protocol):
 
         Raises:
             OutOfDeviceMemory: the device has no room for the batch; a smaller one may go.
+            DeviceLost: the device's context is unusable, whatever is asked of it next: the caller
+                should end its process at once, without touching the device again.
             EngineFailed: rendering failed; the batch has no result.
             UnknownVoice: a segment names a voice that is not loaded.
         """

@@ -84,6 +84,23 @@ def device_memory() -> tuple[int, int] | None:
     return total - free, total
 
 
+def device_answers() -> bool:
+    """Return whether the CUDA device in use still does what it is asked; yes where there is none.
+
+    An error that corrupts a process's context (an illegal address, a failed assertion on the
+    device, an uncorrectable memory error) is answered to every later call of that process.
+    """
+    if not _cuda_in_use():
+        return True
+    import torch
+
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _cuda_in_use() -> bool:
     if "torch" not in sys.modules:
         return False

@@ -11,11 +11,17 @@ from pathlib import Path
 
 import torch
 
-from shared.errors import EngineFailed, InvalidInput, ModelUnavailable, OutOfDeviceMemory
+from shared.errors import (
+    DeviceLost,
+    EngineFailed,
+    InvalidInput,
+    ModelUnavailable,
+    OutOfDeviceMemory,
+)
 from shared.manifest import EngineManifest, EngineName
 from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
 from worker.engines.cpu import CpuRunner
-from worker.engines.device import resolve_device
+from worker.engines.device import device_answers, resolve_device
 from worker.engines.kmodel import build, fold_weight_norm, load_weights
 from worker.engines.network.network import Network
 from worker.engines.runner import Prepared, Runner
@@ -103,6 +109,7 @@ class KokoroEngine:
 
         Raises:
             OutOfDeviceMemory: the device has no room for the batch; a smaller one may go.
+            DeviceLost: the device failed, and would fail whatever this process asked of it next.
             EngineFailed: torch failed; the batch has no result.
             InvalidInput: a segment has no phoneme of the model's alphabet, or more than 510.
             UnknownVoice: a segment names a voice that is not loaded.
@@ -114,7 +121,13 @@ class KokoroEngine:
             return self._runner.run(prepared)
         except torch.OutOfMemoryError as error:
             raise OutOfDeviceMemory(f"Kokoro failed: {error}") from error
+        except torch.AcceleratorError as error:
+            # A few of these leave the context whole; a new child then costs seconds in vain.
+            raise DeviceLost(f"Kokoro's device failed: {error}") from error
         except RuntimeError as error:
+            # cuBLAS, cuDNN and Triton report the same errors in types of their own.
+            if not device_answers():
+                raise DeviceLost(f"Kokoro's device failed: {error}") from error
             raise EngineFailed(f"Kokoro failed: {error}") from error
 
     def _prepare(self, segment: SegmentInput) -> Prepared:

@@ -48,7 +48,7 @@ class Runner(Protocol):
         """Render a batch in order.
 
         Raises:
-            RuntimeError: torch failed.
+            RuntimeError: torch failed; a `torch.AcceleratorError` when it was the device.
         """
         ...
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from shared.errors import EngineFailed, InvalidSettings, OutOfDeviceMemory
+from shared.errors import DeviceLost, EngineFailed, InvalidSettings, OutOfDeviceMemory
 from shared.formats import SAMPLE_RATE_HZ
 from shared.manifest import EngineManifest, EngineName
 from shared.steps import note
@@ -42,6 +42,8 @@ class Fault(StrEnum):
     """The process dies of SIGKILL, as of the kernel's out-of-memory killer."""
     KILL_PARENT = "KC-FAULT-PARENT"
     """Its parent does, and the process with it."""
+    POISON = "KC-FAULT-POISON"
+    """`forward` raises `DeviceLost`, as of an illegal address that this very segment leads to."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Script:
         sleep_per_audio_s: seconds each second of audio takes on top.
         room: segments that the device's memory has room for at a time; 0: for all.
         leak_kib: memory each `forward` keeps for ever.
+        raise_every: every so-manieth `forward` of a process raises `EngineFailed`; 0: none.
+        lost_after: from this `forward` of a process on, the first being 1, each raises
+            `DeviceLost`, as on a sick device; 0: none.
     """
 
     load_s: float = 0.0
@@ -61,6 +66,8 @@ class Script:
     sleep_per_audio_s: float = 0.0
     room: float = 0.0
     leak_kib: float = 0.0
+    raise_every: float = 0.0
+    lost_after: float = 0.0
 
 
 def parse_script(text: str) -> Script:
@@ -93,6 +100,7 @@ class ScriptedEngine:
     def __init__(self, script: Script | None = None) -> None:
         self._script = script or Script()
         self._leaked: list[bytes] = []
+        self._calls = 0
         time.sleep(self._script.load_s)
         self._manifest = EngineManifest(
             engine=EngineName.SCRIPTED,
@@ -123,10 +131,16 @@ class ScriptedEngine:
         """Return a tone for each segment, after the script's pauses and the texts' faults.
 
         Raises:
-            EngineFailed: a text asked for it.
+            EngineFailed: a text or the script asked for it.
+            DeviceLost: a text or the script asked for it.
             OutOfDeviceMemory: there are more segments than the script has room for.
             UnknownVoice: a segment names a voice that is not loaded.
         """
+        self._calls += 1
+        if 0 < self._script.lost_after <= self._calls:
+            raise DeviceLost(f"The script's device is lost from call {self._calls} on.")
+        if self._script.raise_every and not self._calls % self._script.raise_every:
+            raise EngineFailed(f"The script fails every call like its {self._calls}th.")
         if 0 < self._script.room < len(segments):
             raise OutOfDeviceMemory(f"No room for {len(segments)} segments.")
         for segment in segments:
@@ -153,6 +167,8 @@ def _commit_faults(segments: Sequence[SegmentInput]) -> None:
             time.sleep(3600)
         if Fault.RAISE in segment.text:
             raise EngineFailed(f"A segment's text asked for {Fault.RAISE}.")
+        if Fault.POISON in segment.text:
+            raise DeviceLost(f"A segment's text asked for {Fault.POISON}.")
 
 
 def _tone(segment: SegmentInput) -> SegmentAudio:

@@ -33,7 +33,9 @@ if earlier then return earlier end
 
 -- Rate: the generic cell rate algorithm, a bucket one minute deep.
 local period = 60000 / limits.rate_per_min
-local tat = math.max(now, tonumber(redis.call('GET', 'kc:rate_limit:' .. owner) or '0'))
+-- Never further ahead than the bucket is deep, though Redis's clock was set back.
+local tat = tonumber(redis.call('GET', 'kc:rate_limit:' .. owner) or '0')
+tat = math.max(now, math.min(tat, now + 60000))
 if tat + period - now > 60000 then
   return { 'rate_limited', math.ceil((tat + period - 60000 - now) / 1000) }
 end

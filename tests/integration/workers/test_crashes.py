@@ -9,9 +9,11 @@ import redis
 from deploy.redis_server import RedisServer
 from shared.ledger.states import JobStatus
 from tests.conftest import free_port
+from tests.integration.workers.black_hole import BlackHole
 from tests.integration.workers.conftest import Cluster
 from tests.integration.workers.test_way import wav_spec
 from worker.context import EXIT_FATAL
+from worker.liveness import ALIVE_S, alive_file, seconds_since_touch
 from worker.note import is_running
 
 
@@ -219,3 +221,27 @@ def test_a_device_without_room_for_a_batch_renders_it_in_parts_at_no_attempts_co
     segments = cluster.ledger.worker().segments(uid, 0, 8)
     assert [segment.attempts for segment in segments] == [1] * 8
     assert '"out of device memory"' in cluster.log("synth.0")
+
+
+@pytest.mark.slow
+def test_a_worker_stays_alive_while_redis_takes_everything_and_answers_nothing(
+    cluster: Cluster,
+) -> None:
+    with BlackHole(cluster.server.url) as way:
+        worker = cluster.start("synth", redis_url=way.url)
+        cluster.submit("Before.")
+        child = cluster.child("synth.0")
+        way.open = True
+        path, until = alive_file(cluster.settings, "synth.0"), time.monotonic() + ALIVE_S + 5
+        while time.monotonic() < until:
+            age_s = seconds_since_touch(path)
+            assert age_s is not None
+            assert age_s < ALIVE_S / 2
+            time.sleep(0.2)
+        way.open = False
+        job = cluster.finished(cluster.submit("After."))
+        assert job.status is JobStatus.SUCCEEDED
+        assert worker.process is not None
+        assert worker.process.poll() is None
+        assert cluster.child("synth.0") == child
+        cluster.group.stop()

@@ -1,5 +1,7 @@
 """What the reconciler sweeps, without any process around it."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from shared.ledger.work import WorkLedger
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
 from tests.integration.ledger.conftest import LedgerDriver
-from worker.reconciler import Reconciler
+from worker.reconciler import STOP_SWEEPING_S, Reconciler
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_more_jobs_end_their_time_than_one_sweep_holds(
         end(ledger, ledger.accept(f"job {n}"))
     grow_old(ledger, "kc:expiries")
     for _ in range(4):
-        reconciler.round()
+        reconciler.tidy()
     assert ledger.client.zcard("kc:expiries") == 0
     assert ledger.client.keys("kc:job:*") == []
 
@@ -91,9 +93,9 @@ def test_segment_audio_forgotten_while_the_store_is_away_is_deleted_later(
     with monkeypatch.context() as patch:
         patch.setattr(storage, "delete", away)
         with pytest.raises(StorageUnavailable):
-            reconciler.round()
+            reconciler.tidy()
     assert keys(storage) == [key]
-    reconciler.round()
+    reconciler.tidy()
     assert keys(storage) == []
     assert ledger.upkeep.garbage() == []
 
@@ -113,7 +115,7 @@ def test_audio_stored_by_a_worker_that_then_died_is_swept_and_what_counts_is_kep
     ledger.record(slow, claim, kept)
     assert keys(storage) == sorted([orphan, kept])
     grow_old(ledger, "kc:orphans")
-    reconciler.round()
+    reconciler.tidy()
     assert keys(storage) == [kept]
     assert ledger.client.zcard("kc:orphans") == 0
 
@@ -130,5 +132,60 @@ def test_the_audio_of_a_late_finisher_is_swept_even_if_it_dies_before_it_can(
     ledger.record(first, mine, "segments/bb/b/1.wav")
     storage.put("segments/bb/b/2.wav", b"audio")
     ledger.record(second, other, "segments/bb/b/2.wav")
-    reconciler.round()
+    reconciler.tidy()
     assert keys(storage) == []
+
+
+def test_a_store_that_hangs_delays_neither_the_release_of_the_dead_nor_expiry_nor_the_stop(
+    ledger: LedgerDriver, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(
+        redis_url=ledger.url, data_dir=tmp_path, reconcile_interval_s=0.05, lease_s=0.2
+    )
+    bell = Bell(make_celery(settings), ledger.client)
+    reconciler = Reconciler(settings, ledger.leases, ledger.upkeep, bell, storage)
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        asked.set()
+        answer.wait(60)
+
+    monkeypatch.setattr(storage, "delete", hang)
+    ledger.client.sadd("kc:garbage", "segments/aa/a/1.wav")
+    stop = threading.Event()
+    running = threading.Thread(target=reconciler.run, args=(stop,))
+    running.start()
+    try:
+        assert asked.wait(5), "the store hangs"
+        held = ledger.accept("held by a dead worker")
+        worker = ledger.worker("w/dead", lease_s=0.2)
+        assert worker.claim_plan(bytes_most=10**6) is not None
+        late = ledger.accept("past its deadline", deadline_s=1)
+        began = time.monotonic()
+        while time.monotonic() - began < 5:
+            if ledger.client.zscore("kc:queue:plan", held) and ledger.job(late).status == "expired":
+                break
+            time.sleep(0.02)
+        assert ledger.client.zscore("kc:queue:plan", held), "given back"
+        assert ledger.job(late).status == "expired"
+        assert not answer.is_set()
+        stopped = time.monotonic()
+        stop.set()
+        running.join(STOP_SWEEPING_S + 2)
+        assert not running.is_alive()
+        assert time.monotonic() - stopped < STOP_SWEEPING_S + 1
+    finally:
+        stop.set()
+        answer.set()
+        running.join(10)
+
+
+def test_a_reconciler_told_to_stop_ends_its_sweeper_too(reconciler: Reconciler) -> None:
+    stop = threading.Event()
+    running = threading.Thread(target=reconciler.run, args=(stop,))
+    running.start()
+    time.sleep(0.1)
+    stop.set()
+    running.join(5)
+    assert not running.is_alive()
+    assert "sweeper" not in {thread.name for thread in threading.enumerate()}

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from shared.errors import EngineFailed, InvalidInput, ModelUnavailable, OutOfDeviceMemory
+from shared.errors import (
+    DeviceLost,
+    EngineFailed,
+    InvalidInput,
+    ModelUnavailable,
+    OutOfDeviceMemory,
+)
 from shared.voices import parse_voice
 from tests.unit.engines.conftest import PHONEMES, MakeSegment
 from worker.engines.base import Engine
@@ -86,7 +92,11 @@ def test_the_longest_segment_is_rendered_and_a_longer_one_refused(
 
 @pytest.mark.parametrize(
     ("raised", "named"),
-    [(torch.OutOfMemoryError, OutOfDeviceMemory), (RuntimeError, EngineFailed)],
+    [
+        (torch.OutOfMemoryError, OutOfDeviceMemory),
+        (torch.AcceleratorError, DeviceLost),
+        (RuntimeError, EngineFailed),
+    ],
 )
 def test_a_failure_inside_torch_has_the_projects_name(
     tiny_checkpoint: Path,
@@ -105,6 +115,29 @@ def test_a_failure_inside_torch_has_the_projects_name(
         engine.forward([make_segment()])
     assert isinstance(failure.value.__cause__, raised)
     assert type(failure.value) is named
+
+
+def test_a_librarys_error_is_the_devices_if_the_device_answers_no_more(
+    tiny_checkpoint: Path, make_segment: MakeSegment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load(tiny_checkpoint)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED")
+
+    monkeypatch.setattr(Network, "text", fail)
+    monkeypatch.setattr("worker.engines.device._cuda_in_use", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    with pytest.raises(EngineFailed) as failure:
+        engine.forward([make_segment()])
+    assert type(failure.value) is EngineFailed
+
+    def sticky() -> None:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", sticky)
+    with pytest.raises(DeviceLost, match="CUBLAS"):
+        engine.forward([make_segment()])
 
 
 def test_a_mix_is_the_weighted_mean_of_its_packs(tiny_checkpoint: Path) -> None:

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from shared.errors import EngineFailed, ImplausibleAudio, InvalidSettings
+from shared.errors import DeviceLost, EngineFailed, ImplausibleAudio, InvalidSettings
 from tests.unit.engines.conftest import MakeSegment
 from worker.engines.base import SegmentInput
 from worker.engines.plausibility import check_audio
@@ -39,6 +39,34 @@ def test_it_sleeps_for_each_batch_and_each_second_of_audio(make_segment: MakeSeg
 def test_a_text_can_ask_for_an_error(make_segment: MakeSegment) -> None:
     with pytest.raises(EngineFailed):
         ScriptedEngine().forward([make_segment(), make_segment(text=f"x {Fault.RAISE}")])
+
+
+def test_a_text_can_ask_for_a_device_that_is_lost_but_no_longer_than_the_text(
+    make_segment: MakeSegment,
+) -> None:
+    engine = ScriptedEngine()
+    with pytest.raises(DeviceLost):
+        engine.forward([make_segment(), make_segment(text=f"x {Fault.POISON}")])
+    assert engine.forward([make_segment()])
+
+
+def test_a_script_can_fail_every_third_call(make_segment: MakeSegment) -> None:
+    engine = ScriptedEngine(parse_script("scripted:raise_every=3"))
+    failed = []
+    for call in range(1, 10):
+        try:
+            engine.forward([make_segment()])
+        except EngineFailed:
+            failed.append(call)
+    assert failed == [3, 6, 9]
+
+
+def test_a_script_can_lose_the_device_for_good(make_segment: MakeSegment) -> None:
+    engine = ScriptedEngine(parse_script("scripted:lost_after=2"))
+    assert engine.forward([make_segment()])
+    for _ in range(3):
+        with pytest.raises(DeviceLost):
+            engine.forward([make_segment()])
 
 
 @pytest.mark.parametrize("fault", [Fault.SILENT, Fault.NAN])
