@@ -129,6 +129,7 @@ class FaultCluster:
         bucket: whether objects go to an S3 endpoint over HTTP, through a proxy, or to a folder.
         disk: where the data folder is; default: `folder`.
         redis_disk: where Redis's files are; default: `folder`.
+        redis_environment: more variables for Redis.
         settings: of every process, by their field's name.
     """
 
@@ -141,6 +142,7 @@ class FaultCluster:
         bucket: bool = False,
         disk: Path | None = None,
         redis_disk: Path | None = None,
+        redis_environment: dict[str, str] | None = None,
         **settings: Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +152,8 @@ class FaultCluster:
         self.supervisor = Supervisor(self.log)
         self.port = free_port()
         self.redis = RedisServer((redis_disk or folder) / "redis", free_port())
-        self.redis.start()
+        with in_environment(redis_environment or {}):
+            self.redis.start()
         self.redis_proxy = Proxy(self.redis.port) if proxied else None
         self.store_proxy: Proxy | None = None
         self.receivers = Receivers(self.log, SECRET)
@@ -219,9 +222,12 @@ class FaultCluster:
             Managed(name, command, environment, self.folder / "logs" / f"{name}.log")
         )
 
-    def start_stage(self, stage: str, number: int = 0, **settings: Any) -> Managed:
+    def start_stage(
+        self, stage: str, number: int = 0, env: dict[str, str] | None = None, **settings: Any
+    ) -> Managed:
         """Start a worker."""
-        return self.start(f"{stage}.{number}", "worker", stage, "--name", str(number), **settings)
+        arguments = ("worker", stage, "--name", str(number))
+        return self.start(f"{stage}.{number}", *arguments, env=env, **settings)
 
     def start_all(self, *, synth: int = 2, deliver: bool = True, **settings: Any) -> None:
         """Start a whole cluster and return once it can speak; `settings` are the synth workers'."""
@@ -438,7 +444,7 @@ class FaultCluster:
 
     def objects(self) -> list[str]:
         """Return the keys of all that is stored."""
-        with _credentials():
+        with in_environment(CREDENTIALS):
             storage = open_storage(self.settings.storage, endpoint=self.settings.storage_endpoint)
             return [item.key for item in storage.list()]
 
@@ -475,9 +481,10 @@ class FaultCluster:
 
 
 @contextlib.contextmanager
-def _credentials() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in CREDENTIALS}
-    os.environ.update(CREDENTIALS)
+def in_environment(variables: dict[str, str]) -> Iterator[None]:
+    """Have these variables in this process, and whom it starts, for the length of a block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
