@@ -168,7 +168,8 @@ class Cluster:
 def running(
     settings: Settings,
     resolver: Resolver,
-    body_timeout_s: float,
+    *,
+    body_timeout_s: float = 60,
     head_timeout_s: float = 60,
     unread_timeout_s: float = 60,
     keep_alive_s: int = 30,
@@ -245,10 +246,10 @@ def start(
                 running(
                     settings,
                     resolver,
-                    body_timeout_s,
-                    head_timeout_s,
-                    unread_timeout_s,
-                    keep_alive_s,
+                    body_timeout_s=body_timeout_s,
+                    head_timeout_s=head_timeout_s,
+                    unread_timeout_s=unread_timeout_s,
+                    keep_alive_s=keep_alive_s,
                 )
             )
             return stack.enter_context(seen(settings, server, redis_client, key))
@@ -326,7 +327,7 @@ def common_gateway(
 ) -> Iterator[tuple[Settings, Server]]:
     """One gateway with default settings for all tests that need no other."""
     settings = make_settings(redis_server.url, tmp_path_factory.mktemp("data"))
-    with running(settings, public_resolver, 60) as server:
+    with running(settings, public_resolver) as server:
         yield settings, server
 
 
