@@ -293,16 +293,14 @@ class GatewayProcess:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
 
-@pytest.fixture
-def gateway_process(
-    redis_server: RedisServer, redis_client: redis.Redis, tmp_path: Path
-) -> Iterator[GatewayProcess]:
-    """A gateway in a process of its own, on the empty ledger with an engine."""
-    redis_client.set("kc:engine", MANIFEST.to_json())
+@contextmanager
+def in_a_process(server: RedisServer, folder: Path) -> Iterator[GatewayProcess]:
+    """Run a gateway in a process of its own for a block."""
     port = free_port()
-    process = spawn_gateway(tmp_path, port=port, redis_url=redis_server.url, log_level="ERROR")
+    process = spawn_gateway(folder, port=port, redis_url=server.url, log_level="ERROR")
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as http:
+        base_url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=base_url, timeout=30, trust_env=False) as http:
             wait_until_live(process, http)
             yield GatewayProcess(process.pid, port, http)
     finally:

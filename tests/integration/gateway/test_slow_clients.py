@@ -4,10 +4,13 @@ import os
 import socket
 import time
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import pytest
+import redis
 
-from tests.integration.gateway.conftest import Cluster, GatewayProcess, Starter
+from deploy.redis_server import RedisServer
+from tests.integration.gateway.conftest import MANIFEST, Cluster, Starter, in_a_process
 
 MIB = 1024 * 1024
 LARGE = 64 * MIB
@@ -122,15 +125,18 @@ def test_a_connection_idle_between_requests_is_closed(start: Starter) -> None:
         assert 0.5 < time.monotonic() - began < 5
 
 
-def test_500_idle_connections_stop_nobody(gateway_process: GatewayProcess) -> None:
-    with ExitStack() as stack:
+def test_500_idle_connections_stop_nobody(
+    redis_server: RedisServer, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    redis_client.set("kc:engine", MANIFEST.to_json())
+    with in_a_process(redis_server, tmp_path) as process, ExitStack() as stack:
         for n in range(500):
-            connection = socket.create_connection(("127.0.0.1", gateway_process.port), timeout=20)
+            connection = socket.create_connection(("127.0.0.1", process.port), timeout=20)
             stack.enter_context(connection)
             if n % 2:  # these have begun a head, the others are silent
                 connection.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: ")
         began = time.monotonic()
         for _ in range(20):
-            answer = gateway_process.http.post("/v1/jobs", json={"input": "Still served."})
+            answer = process.http.post("/v1/jobs", json={"input": "Still served."})
             assert answer.status_code == 202
         assert time.monotonic() - began < 5
