@@ -91,20 +91,20 @@ class Two:
         """Return all that the ledger and the store hold of the owner, but what time changes."""
         ledger: dict[str, Any] = {}
         client = self.cluster.redis
-        for key in client.keys("kc:*"):
-            if key.startswith(b"kc:rate"):
+        for name in (bytes(key).decode() for key in client.scan_iter("kc:*")):
+            if name.startswith("kc:rate"):
                 continue
-            kind = client.type(key)
+            kind = client.type(name)
             if kind == b"string":
-                ledger[key.decode()] = client.get(key)
+                ledger[name] = client.get(name)
             elif kind == b"hash":
-                ledger[key.decode()] = client.hgetall(key)
+                ledger[name] = client.hgetall(name)
             elif kind == b"list":
-                ledger[key.decode()] = client.lrange(key, 0, -1)
+                ledger[name] = client.lrange(name, 0, -1)
             elif kind == b"set":
-                ledger[key.decode()] = client.smembers(key)
-            elif kind == b"zset":
-                ledger[key.decode()] = client.zrange(key, 0, -1, withscores=True)
+                ledger[name] = client.smembers(name)
+            else:
+                ledger[name] = client.zrange(name, 0, -1, withscores=True)
         objects = {item.key for item in self.cluster.storage.list()}
         return {"ledger": ledger, "objects": objects}
 
