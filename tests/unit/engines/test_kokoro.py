@@ -109,6 +109,14 @@ def test_a_failure_inside_torch_has_the_projects_name(
     assert type(failure.value) is named
 
 
+def test_an_error_about_phonemes_does_not_name_them(
+    kokoro_engine: Engine, make_segment: MakeSegment
+) -> None:
+    with pytest.raises(InvalidInput, match="None of a segment's 6 phonemes") as caught:
+        kokoro_engine.forward([make_segment(phonemes="ЖЖЩЩЪЪ")])
+    assert "Ж" not in caught.value.message
+
+
 def test_a_mix_is_the_weighted_mean_of_its_packs(tiny_checkpoint: Path) -> None:
     voices = VoicePacks(tiny_checkpoint / "voices", "cpu")
     heart, sky = (voices.row(parse_voice(name), 10) for name in ("af_heart", "af_sky"))
