@@ -105,7 +105,7 @@ class Two:
                 ledger[name] = client.smembers(name)
             else:
                 ledger[name] = client.zrange(name, 0, -1, withscores=True)
-        objects = {item.key for item in self.cluster.storage.list()}
+        objects = {item.key for item in self.cluster.storage.list("jobs")}
         return {"ledger": ledger, "objects": objects}
 
 
