@@ -152,7 +152,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._unread_timer = None
 
     def _look_at_unread(self) -> None:
-        if self._count_unread() < self._unread_bytes:
+        # Held back, the application adds nothing: so any other count means that some was read, or
+        # that an answer goes on.
+        waits = self.transport.get_write_buffer_size() > 0
+        if not waits or self._count_unread() != self._unread_bytes:
             self._watch_unread()
             return
         self.transport.abort()
