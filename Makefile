@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # Extra arguments for pip, for example an index with CPU-only builds of torch.
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+# Extra arguments for pip-audit, for example --ignore-vuln with one that has no remedy yet.
+AUDIT_ARGS ?=
 # make bench QUICK=1: a short run of each, to see that it works.
 QUICK ?=
 bench = @mkdir -p out/bench && $(BIN)/python -m benchmarks.$(1) --json out/bench/$(1)$(2).json $(3)
@@ -82,11 +84,12 @@ bench-long: $(VENV)/.local ## Measure the memory a text of 2,000,000 characters 
 bench-gpu: $(VENV)/.local ## Measure the engine on this machine's GPU
 	$(call bench,gpu,,$(short))
 
-lint: $(VENV)/.test ## Check style, types and the direction of imports
+lint: $(VENV)/.test ## Check style, types, the direction of imports and known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit $(AUDIT_ARGS)
 
 format: $(VENV)/.test ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,16 @@
-"""HTTP/1.1 on a connection, with bounds on the head of a request: its size, and its time.
+"""HTTP/1.1 on a connection, with bounds that uvicorn's fast parser lacks.
 
-uvicorn bounds neither for its fast parser. The head is the request line and the headers; the body
-has bounds of its own in `gateway.body_limit`.
+They are on the head of a request, its size and its time, and on how long an answer may lie unread.
+The head is the request line and the headers; the body has bounds of its own in
+`gateway.body_limit`.
 """
 
 import asyncio
+import contextlib
+from array import array
+from fcntl import ioctl
 from http import HTTPStatus
+from termios import TIOCOUTQ
 from typing import Any
 
 import structlog
@@ -18,6 +23,8 @@ log = structlog.get_logger()
 HEAD_TIMEOUT_S = 15.0
 """Seconds from the opening of a connection, or a head's first byte, to the head's end."""
 MAX_HEAD_BYTES = 32 * 1024
+UNREAD_TIMEOUT_S = 60.0
+"""Seconds in which a client must have taken in some of an answer that waits for it."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -25,12 +32,22 @@ class BoundedHttp(HttpToolsProtocol):
 
     Args:
         head_timeout_s: seconds for a head.
+        unread_timeout_s: seconds without progress after which an answer is given up.
         options: as uvicorn gives them.
     """
 
-    def __init__(self, *, head_timeout_s: float = HEAD_TIMEOUT_S, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        head_timeout_s: float = HEAD_TIMEOUT_S,
+        unread_timeout_s: float = UNREAD_TIMEOUT_S,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._head_timeout_s = head_timeout_s
+        self._unread_timeout_s = unread_timeout_s
+        self._unread_bytes = 0
+        self._unread_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = False
         self._timer: asyncio.TimerHandle | None = None
@@ -44,6 +61,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -74,6 +92,16 @@ class BoundedHttp(HttpToolsProtocol):
             self._refusal = HeadTooLarge()
             raise self._refusal  # the parser stops, and asks for an answer below
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """Hold the application back, and give the client time to read."""
+        super().pause_writing()
+        self._watch_unread()
+
+    def on_response_complete(self) -> None:
+        """Watch over what is left of the answer, too little to hold anybody back."""
+        super().on_response_complete()
+        self._watch_unread()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, or not acceptable as such, like every other error."""
@@ -108,4 +136,36 @@ class BoundedHttp(HttpToolsProtocol):
             )
         # Else a request is being answered, and bytes in between would garble that.
         self.transport.close()
+        self._watch_unread()
         log.warning("refused", action="request", code=error.code)
+
+    def _watch_unread(self) -> None:
+        # Closing alone does not free a connection: it waits until all is sent.
+        self._stop_unread_timer()
+        if self.transport.get_write_buffer_size():
+            self._unread_bytes = self._count_unread()
+            self._unread_timer = self.loop.call_later(self._unread_timeout_s, self._look_at_unread)
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def _look_at_unread(self) -> None:
+        # Held back, the application adds nothing: so any other count means that some was read, or
+        # that an answer goes on.
+        waits = self.transport.get_write_buffer_size() > 0
+        if not waits or self._count_unread() != self._unread_bytes:
+            self._watch_unread()
+            return
+        self.transport.abort()
+        log.warning("answer not read", action="request", unread_bytes=self._unread_bytes)
+
+    def _count_unread(self) -> int:
+        """Return the bytes that the client's machine has not confirmed."""
+        # The kernel takes in more only when a third of megabytes has gone, which takes a slow
+        # client minutes: so what it holds counts too.
+        in_kernel = array("i", [0])
+        with contextlib.suppress(OSError):  # not every system tells
+            ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, in_kernel)
+        return self.transport.get_write_buffer_size() + in_kernel[0]

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated, Any, NoReturn
 
 from fastapi import Request
@@ -15,6 +17,15 @@ from shared.errors import InvalidInput
 from shared.formats import AudioFormat
 from shared.ledger.states import Lane
 from shared.settings import Settings
+
+MAX_PARTS = 2000
+"""Strings of a body, marks between them, and what is between those; a request has some 300."""
+
+MAX_OUTSIDE_BYTES = 64 * 1024
+"""Of a body's marks, numbers, words and blanks: all that is in no string."""
+
+# Possessive, so that a text of a million escapes leaves nothing behind to come back to.
+_PART = re.compile(rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+"?)|[\[{,:]|[^"\[{,:]++', re.DOTALL)
 
 
 class Event(StrEnum):
@@ -138,12 +149,23 @@ def _finite(text: str) -> float:
     return number
 
 
+def _check_size(body: bytes) -> None:
+    # Parsed, `[[],[],…` takes 25 times the memory that it is sent in.
+    parts = outside = 0
+    for part in islice(_PART.finditer(body), MAX_PARTS):
+        parts += 1
+        outside += 0 if part.lastgroup else part.end() - part.start()
+    if parts == MAX_PARTS or outside > MAX_OUTSIDE_BYTES:
+        raise MalformedJson("The body has far more names, values or blanks than any job.")
+
+
 def parse_json(body: bytes) -> Any:
     """Parse a request's body, strictly.
 
     Raises:
-        MalformedJson: it is not UTF-8, not JSON, nested too deeply, or has a number too large.
+        MalformedJson: it is not UTF-8, not JSON, has too many parts, or a number too large.
     """
+    _check_size(body)
     try:
         return json.loads(
             body.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
@@ -164,12 +186,16 @@ async def read_job_request(request: Request) -> JobRequest:
     """Read and check the body of a submission, off the event loop.
 
     Raises:
-        UnsupportedMediaType: it does not say that it is JSON.
+        UnsupportedMediaType: it does not say that it is JSON, or is compressed.
         MalformedJson: it is not.
         ValidationError: a field is missing, unknown or bad.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise UnsupportedMediaType()
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        # Nothing is ever decompressed here, so that a small body stays small.
+        raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     body = await request.body()
     return await offload(len(body), lambda: JobRequest.model_validate(parse_json(body)))

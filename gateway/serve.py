@@ -11,12 +11,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
-from gateway.protocol import HEAD_TIMEOUT_S, BoundedHttp
+from gateway.protocol import HEAD_TIMEOUT_S, UNREAD_TIMEOUT_S, BoundedHttp
 from shared.errors import InvalidSettings
 from shared.logs import configure_logging
 from shared.settings import Settings
 
 KEEP_ALIVE_S = 30
+"""How long a connection may be idle between two requests."""
 GRACE_S = 5
 """How long requests under way may take once the server is told to stop."""
 BACKLOG = 2048
@@ -74,14 +75,24 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def make_server(app: FastAPI, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> Server:
+def make_server(
+    app: FastAPI,
+    *,
+    head_timeout_s: float = HEAD_TIMEOUT_S,
+    unread_timeout_s: float = UNREAD_TIMEOUT_S,
+    keep_alive_s: int = KEEP_ALIVE_S,
+) -> Server:
     """Return a server for the application; `run(sockets=[…])` starts it.
 
     Args:
         app: what it serves.
         head_timeout_s: seconds in which a request's headers must have arrived.
+        unread_timeout_s: seconds without progress after which an unread answer is given up.
+        keep_alive_s: seconds a connection may be idle between two requests.
     """
-    protocol = partial(BoundedHttp, head_timeout_s=head_timeout_s)
+    protocol = partial(
+        BoundedHttp, head_timeout_s=head_timeout_s, unread_timeout_s=unread_timeout_s
+    )
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]  # it only has to be called
@@ -90,7 +101,7 @@ def make_server(app: FastAPI, *, head_timeout_s: float = HEAD_TIMEOUT_S) -> Serv
         access_log=False,  # the application writes one line a request
         log_config=None,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=keep_alive_s,
         timeout_graceful_shutdown=GRACE_S,
     )
     return Server(config, app)

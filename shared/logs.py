@@ -2,15 +2,19 @@
 
 Every line has `ts`, `level`, `process` and a constant `event`; what varies is in fields (`action`,
 `job_id`, …), so that one job can be followed through all processes with grep. Nobody logs a job's
-text or a key.
+text or a key; so an exception is written with what it says only where that can quote neither.
 """
 
 import logging
 import sys
-from typing import Any, Literal
+import traceback
+from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from redis.exceptions import RedisError
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+
+from shared.errors import ClusterError, InvalidInput
 
 QUIET = (
     "httpx",
@@ -24,6 +28,19 @@ QUIET = (
     "celery.app.trace",
 )
 """Libraries whose news below a warning is of no use to an operator."""
+
+SPEAKING = (
+    ClusterError,
+    RedisError,
+    OSError,
+    ImportError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+)
+"""Exceptions that speak of the machine and the code. Others, `ValueError` and `KeyError` first
+among them, may quote the text they choked on: of these only the type and the place are logged."""
 
 
 class _Direct:
@@ -70,11 +87,18 @@ def configure_logging(level: str, log_format: Literal["json", "console"], proces
     ]
     renderers: list[Processor] = (
         [
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(format_exception),
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                timestamp_key="ts",
+                colors=sys.stderr.isatty(),
+                # Its own, with rich installed, shows every local variable.
+                exception_formatter=_write_exception,
+            )
+        ]
     )
     foreign = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers]
 
@@ -97,3 +121,33 @@ def configure_logging(level: str, log_format: Literal["json", "console"], proces
         logger_factory=lambda *_: _Direct(handler),
         cache_logger_on_first_use=False,
     )
+
+
+def format_exception(exc_info: ExcInfo) -> str:
+    """Return a traceback as Python writes it, without what exceptions say that may quote a text."""
+    return "\n".join(_paragraphs(exc_info[1])).rstrip()
+
+
+def _paragraphs(error: BaseException | None) -> list[str]:
+    """Return the traceback of each exception that led to this one, then its own."""
+    found: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        kind = type(error)
+        name = kind.__qualname__
+        if kind.__module__ not in {"builtins", "__main__"}:
+            name = f"{kind.__module__}.{name}"
+        says = str(error) if isinstance(error, SPEAKING) else ""
+        if isinstance(error, InvalidInput):
+            says = ""
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        found.append(
+            f"Traceback (most recent call last):\n{stack}{name}{': ' if says else ''}{says}\n"
+        )
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found[::-1]
+
+
+def _write_exception(out: TextIO, exc_info: ExcInfo) -> None:
+    out.write("\n" + format_exception(exc_info))

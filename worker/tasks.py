@@ -11,6 +11,7 @@ from celery import shared_task, signals
 from redis.exceptions import RedisError
 
 from shared.bell import Stage as StageName
+from shared.errors import ClusterError
 from shared.logs import configure_logging
 from shared.settings import Settings, load_settings
 from shared.steps import Step, reached, watch_steps
@@ -21,6 +22,12 @@ log = structlog.get_logger()
 
 SHIFT = 16
 """Items that one wake-up of a CPU stage may work off before its message is acknowledged."""
+
+
+class TaskFailed(ClusterError):
+    """A task failed unexpectedly; the log line before this one says where."""
+
+    code = "task_failed"
 
 
 class Stages:
@@ -91,7 +98,11 @@ def _leave_child(exitcode: int | None = None, **_: Any) -> None:
 
 
 def _work(fetched: Step, step: Callable[[Any], bool], most: int) -> None:
-    """Do up to `most` items; whatever happens, nothing stays held by an idle process."""
+    """Do up to `most` items; whatever happens, nothing stays held by an idle process.
+
+    Raises:
+        TaskFailed: an item raised what no stage handles.
+    """
     stage = stages.current()
     reached(fetched)
     failed = False
@@ -102,7 +113,9 @@ def _work(fetched: Step, step: Callable[[Any], bool], most: int) -> None:
     except Exception:
         # Not so when the worker is told to stop (SystemExit): then the attempt does not count.
         failed = True
-        raise
+        # Celery would log all that the exception says, which may be a piece of a text.
+        log.exception("task failed", action="task")
+        raise TaskFailed from None
     finally:
         if stage.note.leaving:
             with contextlib.suppress(RedisError):  # then the parent does, or the lease lapses

@@ -137,7 +137,10 @@ class KokoroEngine:
             )
         known = [self._vocab[phoneme] for phoneme in segment.phonemes if phoneme in self._vocab]
         if not known:
-            raise InvalidInput(f"None of {segment.phonemes!r} is in the model's alphabet.")
+            # The phonemes are the text, and this is logged: so they are counted, not named.
+            raise InvalidInput(
+                f"None of a segment's {len(segment.phonemes)} phonemes is in the model's alphabet."
+            )
         return Prepared(
             tokens=(0, *known, 0),
             style=self._voices.row(segment.voice, len(segment.phonemes)).squeeze(0),

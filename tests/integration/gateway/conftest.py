@@ -1,6 +1,9 @@
 """A real gateway on loopback over a real Redis, and workers that take jobs further by hand."""
 
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +49,8 @@ def public_resolver(host: str, port: int) -> Sequence[str]:
     """Answer as a name server would whose names are inside where they say so."""
     if host.startswith("inward"):
         return ["93.184.216.34", "10.0.0.7"]
+    if host == "localhost":
+        return ["127.0.0.1"]
     if host.startswith("nowhere"):
         raise OSError("no such name")
     return ["93.184.216.34"]
@@ -107,13 +112,13 @@ class Cluster:
             engine=MANIFEST,
         )
 
-    def assemble(self, *, store: bool = True) -> None:
+    def assemble(self, *, store: bool = True, audio: bytes = AUDIO) -> None:
         claim = self.worker.claim_assembly(long_most=1)
         assert claim is not None
         outputs = []
         for output in claim.spec.outputs:
             key = f"jobs/{claim.uid}/{claim.token}.{output}"
-            data = AUDIO + output.encode()
+            data = audio + output.encode()
             if store:
                 self.storage.put(key, data)
             digest = hashlib.sha256(data).hexdigest()
@@ -161,10 +166,21 @@ class Cluster:
 
 @contextmanager
 def running(
-    settings: Settings, resolver: Resolver, body_timeout_s: float, head_timeout_s: float = 60
+    settings: Settings,
+    resolver: Resolver,
+    *,
+    body_timeout_s: float = 60,
+    head_timeout_s: float = 60,
+    unread_timeout_s: float = 60,
+    keep_alive_s: int = 30,
 ) -> Iterator[Server]:
     app = create_app(settings, resolver=resolver, body_timeout_s=body_timeout_s)
-    server = make_server(app, head_timeout_s=head_timeout_s)
+    server = make_server(
+        app,
+        head_timeout_s=head_timeout_s,
+        unread_timeout_s=unread_timeout_s,
+        keep_alive_s=keep_alive_s,
+    )
     listener = bind(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -218,6 +234,8 @@ def start(
             engine: EngineManifest | None = MANIFEST,
             body_timeout_s: float = 60,
             head_timeout_s: float = 60,
+            unread_timeout_s: float = 60,
+            keep_alive_s: int = 30,
             key: str | None = None,
             **changes: Any,
         ) -> Cluster:
@@ -225,11 +243,80 @@ def start(
                 redis_client.set("kc:engine", engine.to_json())
             settings = make_settings(redis_server.url, tmp_path, **changes)
             server = stack.enter_context(
-                running(settings, resolver, body_timeout_s, head_timeout_s)
+                running(
+                    settings,
+                    resolver,
+                    body_timeout_s=body_timeout_s,
+                    head_timeout_s=head_timeout_s,
+                    unread_timeout_s=unread_timeout_s,
+                    keep_alive_s=keep_alive_s,
+                )
             )
             return stack.enter_context(seen(settings, server, redis_client, key))
 
         yield start_one
+
+
+SERVE = (
+    "from gateway.serve import serve; from shared.settings import load_settings; "
+    "from shared.errors import InvalidSettings; import sys\n"
+    "try: serve(load_settings())\n"
+    "except InvalidSettings as error: sys.exit(error.message)"
+)
+
+
+def spawn_gateway(folder: Path, **settings: object) -> subprocess.Popen[str]:
+    """Start a gateway in a process of its own, with only these settings."""
+    environment = {name: value for name, value in os.environ.items() if name[:3] != "KC_"}
+    environment |= {"KC_" + name.upper(): str(value) for name, value in settings.items()}
+    environment |= {"KC_DATA_DIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVE], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+@dataclass
+class GatewayProcess:
+    """A gateway in a process of its own, seen from outside."""
+
+    pid: int
+    port: int
+    http: httpx.Client
+
+    def peak_mib(self) -> float:
+        """Return the most memory it has held since the last `forget_peak`."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def forget_peak(self) -> None:
+        """Let the peak be what it holds now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+
+@contextmanager
+def in_a_process(server: RedisServer, folder: Path) -> Iterator[GatewayProcess]:
+    """Run a gateway in a process of its own for a block."""
+    port = free_port()
+    process = spawn_gateway(folder, port=port, redis_url=server.url, log_level="ERROR")
+    try:
+        base_url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=base_url, timeout=30, trust_env=False) as http:
+            wait_until_live(process, http)
+            yield GatewayProcess(process.pid, port, http)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def wait_until_live(process: subprocess.Popen[str], http: httpx.Client) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            assert http.get("/health/live").status_code == 200
+            return
+        except httpx.TransportError:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
@@ -238,7 +325,7 @@ def common_gateway(
 ) -> Iterator[tuple[Settings, Server]]:
     """One gateway with default settings for all tests that need no other."""
     settings = make_settings(redis_server.url, tmp_path_factory.mktemp("data"))
-    with running(settings, public_resolver, 60) as server:
+    with running(settings, public_resolver) as server:
         yield settings, server
 
 

@@ -40,7 +40,7 @@ class Cluster:
         self.celery = make_celery(self.settings)
 
     def start(self, stage: str, name: str = "0", **settings: object) -> Managed:
-        """Start a worker; settings are given by their field's name."""
+        """Start a worker, the gateway or the reconciler; settings go by their field's name."""
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("KC_")},
             "PYTHONPATH": str(ROOT),
@@ -55,7 +55,8 @@ class Cluster:
             **{f"KC_{key.upper()}": str(value) for key, value in settings.items()},
         }
         command = [sys.executable, "-m", "deploy.cli"]
-        command += ["reconciler"] if stage == "reconciler" else ["worker", stage, "--name", name]
+        alone = stage in {"reconciler", "gateway"}
+        command += [stage] if alone else ["worker", stage, "--name", name]
         member = Managed(
             f"{stage}.{name}", command, environment, self.folder / f"{stage}.{name}.log"
         )

@@ -1,8 +1,10 @@
+import gzip
 import os
 import socket
 import ssl
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -178,6 +180,22 @@ def test_an_endless_body_is_read_no_further_than_its_bound(serve: Any) -> None:
     assert (attempt.status, attempt.response_excerpt) == (500, "x" * 1024)
     assert attempt.duration_s < 5
     assert sent < 64 * 1024 * 1024  # no more than the sockets' buffers took in
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
+def test_a_compressed_answer_is_never_unpacked(serve: Any, coding: str) -> None:
+    bomb = gzip.compress(bytes(100 * 1024 * 1024))
+    assert len(bomb) < 200_000
+    head = f"HTTP/1.1 500 Oops\nContent-Encoding: {coding}\nContent-Length: {len(bomb)}"
+    receiver = serve(answer(head, bomb))
+    tracemalloc.start()
+    attempt = post(receiver.url)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert attempt.status == 500
+    assert attempt.response_excerpt.startswith(r"\x1f\x8b")
+    assert len(attempt.response_excerpt) == 1024
+    assert peak < 4 * 1024 * 1024
 
 
 def test_endless_headers_are_refused(serve: Any) -> None:

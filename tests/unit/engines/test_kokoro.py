@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -140,6 +142,14 @@ def test_a_librarys_error_is_the_devices_if_the_device_answers_no_more(
         engine.forward([make_segment()])
 
 
+def test_an_error_about_phonemes_does_not_name_them(
+    kokoro_engine: Engine, make_segment: MakeSegment
+) -> None:
+    with pytest.raises(InvalidInput, match="None of a segment's 6 phonemes") as caught:
+        kokoro_engine.forward([make_segment(phonemes="ЖЖЩЩЪЪ")])
+    assert "Ж" not in caught.value.message
+
+
 def test_a_mix_is_the_weighted_mean_of_its_packs(tiny_checkpoint: Path) -> None:
     voices = VoicePacks(tiny_checkpoint / "voices", "cpu")
     heart, sky = (voices.row(parse_voice(name), 10) for name in ("af_heart", "af_sky"))
@@ -245,6 +255,48 @@ def test_a_broken_checkpoint_is_refused_with_the_reason(
     damage(copy)
     with pytest.raises(ModelUnavailable, match=message):
         load(copy)
+
+
+class Payload:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, made: Path) -> None:
+        self._made = made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self._made),)
+
+
+def plant(folder: Path, name: str, form: str, made: Path) -> None:
+    """Put a malicious pickle in place of a file of a checkpoint."""
+    payload = {"bert": Payload(made)}
+    if form == "plain":
+        (folder / name).write_bytes(pickle.dumps(payload, protocol=2))
+    else:
+        torch.save(payload, folder / name, _use_new_zipfile_serialization=form == "zip")
+
+
+@pytest.mark.parametrize("form", ["plain", "legacy", "zip"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (WEIGHTS_NAME, "cannot be read as weights"),
+        ("voices/af_sky.pt", "cannot be read as a voice"),
+    ],
+    ids=["weights", "voice"],
+)
+def test_a_malicious_pickle_is_refused_and_never_runs(
+    copy: Path, tmp_path: Path, name: str, message: str, form: str
+) -> None:
+    made = tmp_path / "made-by-the-pickle"
+    plant(copy, name, form, made)
+    with pytest.raises(ModelUnavailable, match=message):
+        load(copy)
+    assert not made.exists()
+    # It is a working one: whoever trusts it runs it.
+    with contextlib.suppress(RuntimeError):
+        torch.load(copy / name, weights_only=False)
+    assert made.exists()
 
 
 @pytest.mark.parametrize("model", ["", "/nowhere/at/all", "a/b/c", "not a repository"])

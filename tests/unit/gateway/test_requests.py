@@ -68,6 +68,37 @@ def test_any_json_is_a_request_or_invalid(value: Any) -> None:
         assert error.errors()
 
 
+@given(
+    st.fixed_dictionaries(
+        {"input": st.text(min_size=1), "voice": st.text(), "speed": st.floats(0.25, 4)},
+        optional={"metadata": st.dictionaries(st.text(), st.text(), max_size=16)},
+    ),
+    st.booleans(),
+    st.none() | st.integers(0, 8),
+)
+def test_a_request_is_read_as_json_says_whatever_is_in_its_strings(
+    value: dict[str, Any], ascii_only: bool, indent: int | None
+) -> None:
+    body = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    try:
+        encoded = body.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which no body can hold unescaped
+        return
+    assert parse_json(encoded) == value
+
+
+def test_the_largest_request_is_within_the_bounds_on_parts() -> None:
+    request = {
+        "input": '"[{,:\\' * 300_000,
+        "voice": "+".join(f"v{n}(1)" for n in range(100)),
+        "outputs": [str(n) for n in range(20)],
+        "webhook": {"url": "u" * 2048, "events": [str(n) for n in range(20)]},
+        "metadata": {str(n): '",:' * 170 for n in range(100)},
+        "more": {str(n): n for n in range(50)},
+    }
+    assert parse_json(json.dumps(request, indent=8).encode()) == request
+
+
 def test_uids_sort_by_the_time_they_were_made_and_never_repeat() -> None:
     made = [new_uid() for _ in range(1000)]
     assert len(set(made)) == 1000

@@ -44,6 +44,38 @@ def test_a_write_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert files_below(tmp_path) == ["taken", "taken/by", "taken/by/folder"]
 
 
+@pytest.mark.parametrize(
+    "key", ["../secret", "a/../../secret", "/etc/passwd", "..", "a\x00b", "a\\..\\b", ""]
+)
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda storage, key: storage.get(key),
+        lambda storage, key: storage.head(key),
+        lambda storage, key: storage.size(key),
+        lambda storage, key: b"".join(storage.stream(key)),
+        lambda storage, key: storage.put(key, b"overwritten"),
+        lambda storage, key: storage.put_file(key, Path(__file__)),
+        lambda storage, key: storage.delete(["fine", key]),
+        lambda storage, key: asyncio.run(storage.get_async(key)),
+        lambda storage, key: asyncio.run(storage.head_async(key)),
+        lambda storage, key: asyncio.run(anext(storage.stream_async(key))),
+        lambda storage, key: asyncio.run(storage.delete_async([key])),
+        lambda storage, key: list(storage.list(key or "..")),
+    ],
+)
+def test_no_step_leaves_the_folder(
+    tmp_path: Path, step: Callable[[Storage, str], object], key: str
+) -> None:
+    storage = open_storage((tmp_path / "objects").as_uri())
+    storage.put("fine", b"kept")
+    (tmp_path / "secret").write_bytes(b"private")
+    with pytest.raises(ValueError, match="storage key"):
+        step(storage, key)
+    assert (tmp_path / "secret").read_bytes() == b"private"
+    assert storage.get("fine") == b"kept"
+
+
 def test_a_folder_signs_no_urls(tmp_path: Path) -> None:
     assert open_storage(tmp_path.as_uri()).sign_get("a", expires_s=60) is None
 

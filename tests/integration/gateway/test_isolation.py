@@ -1,0 +1,259 @@
+"""One key and another's job: by no route is there more to see or do than with a made-up id."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from gateway.app import create_app
+from gateway.job_ids import new_uid
+from shared.apikeys import add_key
+from shared.ledger.states import DeliveryStatus
+from shared.settings import Settings
+from tests.integration.gateway.conftest import SECRET, Cluster, Starter
+
+HOOK = "https://hooks.example/private"
+WORD = "Confidential"
+SHARED_NAME = "a-name-both-may-use"
+
+# What each route of a job is asked for besides its ids. A route that is not here fails the tests.
+PER_JOB: dict[tuple[str, str], list[dict[str, Any]]] = {
+    ("GET", "/v1/jobs/{job_id}"): [{}, {"params": {"include": "segments"}}],
+    ("DELETE", "/v1/jobs/{job_id}"): [{}],
+    ("POST", "/v1/jobs/{job_id}/cancel"): [{}],
+    ("GET", "/v1/jobs/{job_id}/audio"): [
+        {},
+        {"params": {"format": "mp3"}},
+        {"params": {"format": "flac"}},
+        {"headers": {"Range": "bytes=0-9"}},
+        {"headers": {"If-None-Match": "*"}},
+    ],
+    ("HEAD", "/v1/jobs/{job_id}/audio"): [{}],
+    ("GET", "/v1/jobs/{job_id}/deliveries"): [{}],
+    ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/replay"): [{}],
+}
+
+# Routes that name no job of another's, and the test that says why nothing is seen through them.
+WITHOUT_A_JOBS_ID = {
+    ("POST", "/v1/jobs"): "test_another_keys_names_make_jobs_of_ones_own",
+    ("PUT", "/v1/jobs/{client_id}"): "test_another_keys_names_make_jobs_of_ones_own",
+    ("GET", "/v1/jobs"): "test_no_list_shows_another_keys_jobs",
+    ("GET", "/v1/voices"): "test_what_all_may_see_names_no_job",
+    ("GET", "/v1/models"): "test_what_all_may_see_names_no_job",
+    ("GET", "/v1/workers"): "test_what_all_may_see_names_no_job",
+    ("GET", "/health/live"): "test_what_all_may_see_names_no_job",
+    ("GET", "/health/ready"): "test_what_all_may_see_names_no_job",
+    ("GET", "/metrics"): "test_what_all_may_see_names_no_job",
+    ("GET", "/openapi.json"): "test_what_all_may_see_names_no_job",
+    ("GET", "/docs"): "test_what_all_may_see_names_no_job",
+    ("GET", "/docs/oauth2-redirect"): "test_what_all_may_see_names_no_job",
+}
+
+
+def all_routes(folder: Path) -> set[tuple[str, str]]:
+    """Return every method and path template that the application answers to."""
+    app = create_app(Settings(data_dir=folder))
+    found: set[tuple[str, str]] = set()
+    waiting: list[Any] = list(app.routes)
+    while waiting:
+        route = waiting.pop()
+        if hasattr(route, "original_router"):  # how FastAPI holds what is included
+            waiting += route.original_router.routes
+            continue
+        assert isinstance(route, Route), f"{route} is of a kind this test knows nothing of"
+        methods = set(route.methods or ())
+        if not isinstance(route, APIRoute):
+            methods -= {"HEAD"}  # Starlette's own, the same as its GET
+        found |= {(method, route.path) for method in methods}
+    documented = {
+        (method.upper(), path) for path, those in app.openapi()["paths"].items() for method in those
+    }
+    assert documented <= found
+    return found
+
+
+@dataclass
+class Two:
+    """Two keys of one gateway; the first one's jobs, of every kind there is."""
+
+    cluster: Cluster
+    owner: httpx.Client
+    other: httpx.Client
+    jobs: dict[str, dict[str, Any]]
+    deliveries: dict[str, str]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that the ledger and the store hold of the owner, but what time changes."""
+        ledger: dict[str, Any] = {}
+        client = self.cluster.redis
+        for name in (bytes(key).decode() for key in client.scan_iter("kc:*")):
+            if name.startswith("kc:rate"):
+                continue
+            kind = client.type(name)
+            if kind == b"string":
+                ledger[name] = client.get(name)
+            elif kind == b"hash":
+                ledger[name] = client.hgetall(name)
+            elif kind == b"list":
+                ledger[name] = client.lrange(name, 0, -1)
+            elif kind == b"set":
+                ledger[name] = client.smembers(name)
+            else:
+                ledger[name] = client.zrange(name, 0, -1, withscores=True)
+        objects = {item.key for item in self.cluster.storage.list("jobs")}
+        return {"ledger": ledger, "objects": objects}
+
+
+@pytest.fixture
+def two(start: Starter, tmp_path: Path) -> Iterator[Two]:
+    keys = tmp_path / "keys.json"
+    _, one = add_key(keys, "one")
+    _, two = add_key(keys, "two")
+    cluster = start(api_keys_file=keys, key=one, webhook_secret=SECRET)
+    fields: dict[str, Any] = {"metadata": {"what": WORD}, "custom_id": WORD}
+    hook = {"webhook": {"url": HOOK}}
+    jobs = {
+        "succeeded": cluster.succeed(f"{WORD} text.", **fields, **hook),
+        "failed": cluster.fail(),
+    }
+    cluster.deliver(DeliveryStatus.EXHAUSTED)
+    canceled = cluster.submit(f"{WORD} text.", **fields, **hook)
+    cluster.http.post(f"/v1/jobs/{canceled['id']}/cancel")
+    processing = cluster.submit(f"{WORD} text.", **fields)
+    cluster.plan()
+    named = cluster.http.put(f"/v1/jobs/{SHARED_NAME}", json={"input": f"{WORD} name."}).json()
+    jobs |= {"canceled": canceled, "processing": processing, "named": named}
+    jobs["queued"] = cluster.submit(f"{WORD} text.", **fields, **hook)
+    deliveries = {}
+    for status, job in jobs.items():
+        found = cluster.http.get(f"/v1/jobs/{job['id']}/deliveries").json()["data"]
+        if found:
+            deliveries[status] = found[0]["id"]
+    assert set(deliveries) == {"succeeded", "canceled"}
+    with httpx.Client(
+        base_url=cluster.http.base_url,
+        headers={"Authorization": f"Bearer {two}"},
+        timeout=30,
+        trust_env=False,
+    ) as other:
+        yield Two(cluster, cluster.http, other, jobs, deliveries)
+
+
+def ask(
+    client: httpx.Client, method: str, template: str, ids: dict[str, str], how: dict[str, Any]
+) -> tuple[int, dict[str, str], bytes]:
+    """Return an answer: status, headers but the date, body."""
+    answer = client.request(method, template.format(**ids), **how)
+    headers = {name: value for name, value in answer.headers.items() if name != "date"}
+    return answer.status_code, headers, answer.content
+
+
+def test_every_route_is_held_against_another_keys_jobs(tmp_path: Path) -> None:
+    assert all_routes(tmp_path) == set(PER_JOB) | set(WITHOUT_A_JOBS_ID)
+    assert all("job_id" in path for _, path in PER_JOB)
+    assert set(WITHOUT_A_JOBS_ID.values()) <= set(globals())
+
+
+def test_another_keys_job_is_as_one_that_never_was_by_every_route(two: Two) -> None:
+    nowhere = {"job_id": new_uid(), "delivery_id": "whd_" + "0" * 26}
+    before = two.snapshot()
+    seen_by_its_owner = set()
+    for status, job in two.jobs.items():
+        theirs = {
+            "job_id": job["id"],
+            "delivery_id": two.deliveries.get(status, nowhere["delivery_id"]),
+        }
+        for (method, template), ways in PER_JOB.items():
+            for how in ways:
+                answer = ask(two.other, method, template, theirs, how)
+                assert answer == ask(two.other, method, template, nowhere, how), (method, template)
+                assert answer[0] == 404
+                assert job["id"].encode() not in answer[2]
+                if method in {"GET", "HEAD"}:
+                    mine = ask(two.owner, method, template, theirs, how)
+                    seen_by_its_owner |= {(method, template)} if mine[0] < 400 else set()
+    assert two.snapshot() == before
+    # The requests were right, and only the key was wrong.
+    assert seen_by_its_owner == {route for route in PER_JOB if route[0] in {"GET", "HEAD"}}
+
+
+def test_what_was_refused_another_key_its_owner_may_do(two: Two) -> None:
+    def status(method: str, name: str, tail: str = "") -> int:
+        return two.owner.request(method, f"/v1/jobs/{two.jobs[name]['id']}{tail}").status_code
+
+    assert status("POST", "succeeded", f"/deliveries/{two.deliveries['succeeded']}/replay") == 202
+    assert status("POST", "queued", "/cancel") == 202
+    assert status("DELETE", "failed") == 204
+
+
+def test_a_delivery_is_found_under_its_own_job_only(two: Two) -> None:
+    mine = two.other.post("/v1/jobs", json={"input": "Mine.", "webhook": {"url": HOOK}}).json()
+    before = two.snapshot()
+    answer = two.other.post(
+        f"/v1/jobs/{mine['id']}/deliveries/{two.deliveries['succeeded']}/replay"
+    )
+    assert two.cluster.error(answer, 404)["code"] == "delivery_not_found"
+    assert two.snapshot() == before
+
+
+def test_no_list_shows_another_keys_jobs(two: Two) -> None:
+    page = two.owner.get("/v1/jobs", params={"limit": 2}).json()
+    queued = two.jobs["queued"]
+    for params in (
+        {},
+        {"custom_id": WORD},
+        {"status": "queued"},
+        {"status": "succeeded"},
+        {"after": page["after"]},
+        {"created_before": "2100-01-01T00:00:00Z"},
+        {"created_after": queued["created_at"]},
+    ):
+        answer = two.other.get("/v1/jobs", params=params)
+        assert answer.json() == {"object": "list", "data": [], "has_more": False, "after": None}
+
+
+def test_another_keys_names_make_jobs_of_ones_own(two: Two) -> None:
+    again = {"Idempotency-Key": "one-for-both"}
+    body = {"input": "The same to the letter."}
+    theirs = two.owner.post("/v1/jobs", json=body, headers=again).json()
+    before = two.cluster.redis.hgetall(f"kc:job:{theirs['id']}")
+    ours = two.other.post("/v1/jobs", json=body, headers=again)
+    assert ours.status_code == 202
+    assert ours.json()["id"] != theirs["id"]
+    # With a body of its own too: a conflict would tell that the name is taken.
+    other = two.other.put(f"/v1/jobs/{SHARED_NAME}", json={"input": "Another text."})
+    assert other.status_code == 202
+    assert two.other.post(f"/v1/jobs/{SHARED_NAME}/cancel").status_code == 202
+    assert two.owner.get(f"/v1/jobs/{SHARED_NAME}").json()["status"] == "queued"
+    assert two.cluster.redis.hgetall(f"kc:job:{theirs['id']}") == before
+    # An id that the gateway gave is no name to put a job under, whoever has it.
+    assert two.other.put(f"/v1/jobs/{theirs['id']}", json=body).status_code == 422
+
+
+def test_a_held_answer_is_about_ones_own_job(two: Two) -> None:
+    held = two.other.put(
+        f"/v1/jobs/{SHARED_NAME}", json={"input": "Mine."}, headers={"Prefer": "wait=1"}
+    )
+    assert held.json()["input_chars"] == len("Mine.")
+    assert WORD not in held.text
+
+
+def test_what_all_may_see_names_no_job(two: Two) -> None:
+    told = [
+        path
+        for (_, path), test in WITHOUT_A_JOBS_ID.items()
+        if test == "test_what_all_may_see_names_no_job"
+    ]
+    assert len(told) == 9
+    for path in told:
+        answer = two.other.get(path)
+        assert answer.status_code == 200
+        for job in two.jobs.values():
+            assert job["id"] not in answer.text
+        assert WORD not in answer.text
+        assert HOOK not in answer.text
