@@ -9,11 +9,15 @@ PYTEST_ARGS ?=
 AUDIT_ARGS ?=
 # make bench QUICK=1: a short run of each, to see that it works.
 QUICK ?=
+SEED ?= 1
+ROWS ?=
+MINUTES ?= 10
+LEAK_KIB ?= 0
 bench = @mkdir -p out/bench && $(BIN)/python -m benchmarks.$(1) --json out/bench/$(1)$(2).json $(3)
 short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-quick gpu-test bench bench-engine bench-system bench-gateway \
+.PHONY: help install up demo test test-quick gpu-test faults soak bench bench-engine bench-system bench-gateway \
 	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
@@ -50,6 +54,12 @@ test-quick: $(VENV)/.test ## Run the unit tests only
 
 gpu-test: $(VENV)/.test ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
+
+faults: $(VENV)/.test ## Try twenty faults against real processes (half an hour); SEED=n, ROWS="1 2"
+	@mkdir -p out/faults && $(BIN)/python -m tests.faults --json out/faults/faults-$(SEED).json --seed $(SEED) $(short) $(if $(ROWS),--rows $(ROWS))
+
+soak: $(VENV)/.test ## Submit jobs under random kills and see what grows; MINUTES=10 SEED=1 LEAK_KIB=0
+	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --png out/soak/soak.png
 
 bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
 

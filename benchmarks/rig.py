@@ -253,15 +253,23 @@ def pin(pids: Sequence[int], cores: Sequence[int]) -> None:
 
 def family(pid: int) -> list[int]:
     """Return a process and all its descendants."""
+    return families([pid])[0]
+
+
+def families(pids: Sequence[int]) -> list[list[int]]:
+    """Return each of some processes with all its descendants."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
             parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = [pid]
-    for member in found:
-        found += parents.get(member, [])
-    return found
+    all_found = []
+    for pid in pids:
+        found = [pid]
+        for member in found:
+            found += parents.get(member, [])
+        all_found.append(found)
+    return all_found
 
 
 def signal_all(pids: Sequence[int], number: signal.Signals) -> None:

@@ -1,5 +1,7 @@
 """Fixtures every test may use: a real Redis, and free ports."""
 
+import contextlib
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +11,19 @@ import redis
 
 from deploy.redis_server import RedisServer
 
+PORTS = range(12_000, 30_000)
+"""Below those the system gives to whoever connects: a port whose server is killed by a test stays
+free until it is started again, also of clients that happen to connect to themselves."""
+
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free now, and is given to nobody who did not ask for it."""
+    for _ in range(100):
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import httpx
@@ -42,6 +43,14 @@ CREDENTIALS = {
     "AWS_REGION": "us-east-1",
 }
 RESTART_AFTER_S = 0.1
+LOOKED_AT_AGAIN = 1000
+SENTENCE = (
+    "a quiet river bends behind the old mill where seven grey herons wait for morning light and "
+    "every stone remembers winter before any boat comes down with bread salt lamps or letters from "
+    "the far side of that green hill they call home"
+)
+WORDS = SENTENCE.split()
+"""Enough for no sentence of nine to be said twice."""
 ENDED = {status.value for status in TERMINAL}
 
 
@@ -60,6 +69,7 @@ class Supervisor:
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _thread: threading.Thread | None = None
+    _asked: SimpleQueue[Callable[[], None]] = field(default_factory=SimpleQueue)
 
     def add(self, member: Managed) -> Managed:
         with self._lock:
@@ -72,6 +82,8 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._stop.wait(RESTART_AFTER_S):
+            while not self._asked.empty():
+                self._asked.get()()
             with self._lock:
                 for name, member in self.members.items():
                     if member.process is None or member.process.poll() is None:
@@ -81,6 +93,10 @@ class Supervisor:
                     self.exits.append((name, member.process.returncode))
                     _end_session(member.process.pid)
                     member.start()
+
+    def have_started(self, start: Callable[[], None]) -> None:
+        """Have this thread start something: what a thread has started ends with it."""
+        self._asked.put(start)
 
     @contextlib.contextmanager
     def lying(self, *names: str) -> Iterator[None]:
@@ -342,10 +358,12 @@ class FaultCluster:
         return job
 
     def words(self, sentences: int = 1) -> str:
-        """Return a text that was not said before, of one segment a paragraph."""
+        """Return a text that was not said before, of one segment a paragraph.
+
+        Of words that are always the same: a planner's dictionaries remember each new one.
+        """
         return "\n\n".join(
-            f"Paragraph {self.random.getrandbits(48):x} is a segment of its own."
-            for _ in range(sentences)
+            f"{' '.join(self.random.choices(WORDS, k=9)).capitalize()}." for _ in range(sentences)
         )
 
     def look(self, job: str) -> dict[str, Any]:
@@ -407,9 +425,10 @@ class FaultCluster:
         )
 
     def audit(self, *, within_s: float = 60) -> None:
-        """Look at every accepted job twice: has each ended, and always in the same way?"""
+        """Look at every accepted job, and at many again: has each ended, always in one way?"""
         self.wait_for(self.accepted, within_s)
-        self.wait_for(self.accepted, 5)
+        again = min(len(self.accepted), LOOKED_AT_AGAIN)
+        self.wait_for(self.random.sample(self.accepted, again), 5)
 
     # Waiting
 

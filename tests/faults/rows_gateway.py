@@ -72,6 +72,7 @@ def _killed_at_random(run: Run, cluster: FaultCluster, *, kills: int) -> None:
     12,
     "a burst of ten times capacity",
     "429 past the cap; all accepted succeed; probes 100 %, p99 ≤ 50 ms",
+    alone=True,
 )
 def burst(run: Run) -> None:
     jobs_most = 200

@@ -34,7 +34,7 @@ def bad_receivers(run: Run) -> None:
         cluster.wait_until_ready()
         bad = ["hang", "drip", "500", "inward"]
         healthy = []
-        for _ in range(run.times(25, quick=8)):
+        for _ in range(run.times(20, quick=8)):
             for kind in bad:
                 cluster.submit(
                     cluster.words(),

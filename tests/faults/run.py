@@ -142,6 +142,7 @@ class Row:
 
     Attributes:
         quick: whether it is part of the subset that runs with every test run.
+        alone: whether its bounds are too tight for another row beside it.
     """
 
     number: int
@@ -149,18 +150,19 @@ class Row:
     must_hold: str
     try_it: Callable[[Run], None]
     quick: bool
+    alone: bool
 
 
 ROWS: dict[int, Row] = {}
 
 
 def row(
-    number: int, fault: str, must_hold: str, *, quick: bool = False
+    number: int, fault: str, must_hold: str, *, quick: bool = False, alone: bool = False
 ) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:
     """Register a function as the row that tries a fault."""
 
     def register(try_it: Callable[[Run], None]) -> Callable[[Run], None]:
-        ROWS[number] = Row(number, fault, must_hold, try_it, quick)
+        ROWS[number] = Row(number, fault, must_hold, try_it, quick, alone)
         return try_it
 
     return register

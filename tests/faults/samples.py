@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rig import family
+from benchmarks.rig import families
 from tests.faults.cluster import FaultCluster
 
 WARM_UP_S = 20.0
@@ -111,11 +111,10 @@ class Sampler:
         cluster = self._cluster
         if cluster.redis.process is not None:
             yield "redis", cluster.redis.process.pid
-        for name, member in list(cluster.supervisor.members.items()):
-            if member.process is None:
-                continue
-            role = name.partition(".")[0]
-            pids = family(member.process.pid)
+        members = [m for m in list(cluster.supervisor.members.values()) if m.process is not None]
+        found = families([m.process.pid for m in members if m.process is not None])
+        for member, pids in zip(members, found, strict=True):
+            role = member.name.partition(".")[0]
             yield role, pids[0]
             for pid in pids[1:]:
                 # Beside its children a spawning pool has a process that watches semaphores.

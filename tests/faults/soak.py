@@ -23,6 +23,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from benchmarks.report import Report, Table, options
+from shared.ledger.scripts import text
 from tests.faults.checker import Verdict, check
 from tests.faults.cluster import FaultCluster, StillNotSo
 from tests.faults.events import read_events
@@ -32,7 +33,7 @@ SAMPLE_EVERY_S = 1.0
 OUTSTANDING_MOST = 150
 CLIENTS = 6
 KILL_EVERY_S = (3.0, 9.0)
-SETTLE_S = 180.0
+SETTLE_S = 120.0
 """How long after the last submission everything must have ended."""
 
 
@@ -69,7 +70,7 @@ class Soak:
             cluster.wait(lambda: _none_open(cluster), SETTLE_S)
             cluster.audit()
         except StillNotSo as error:
-            self.trouble.append(str(error))
+            self.trouble.append(f"{error}; open: {_what_is_open(cluster)}")
         finally:
             cluster.stop()
         self.verdict = check(read_events(cluster.log.path.read_text().splitlines()))
@@ -90,7 +91,7 @@ class Soak:
         work: list[Callable[[], None]] = [lambda: self._submit(cluster, stopping)] * CLIENTS
         if self.kill:
             work.append(lambda: self._kill(cluster, stopping))
-        threads = [threading.Thread(target=call, daemon=True) for call in work]
+        threads = [threading.Thread(target=self._try, args=(call,), daemon=True) for call in work]
         for thread in threads:
             thread.start()
         until = time.monotonic() + 60 * (self.minutes or 60)
@@ -101,6 +102,12 @@ class Soak:
         for thread in threads:
             thread.join(90)
         self.samples = sampler.samples
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # a thread that ends early would make the run an easy one
+            self.trouble.append(f"the harness failed: {error!r}")
 
     def _enough(self, cluster: FaultCluster) -> bool:
         return self.jobs is not None and len(cluster.accepted) >= self.jobs
@@ -172,10 +179,20 @@ def _none_open(cluster: FaultCluster) -> bool:
         return False
 
 
+def _what_is_open(cluster: FaultCluster) -> str:
+    ledger = cluster.ledger
+    if cluster.redis.process is None or cluster.redis.process.poll() is not None:
+        return "no Redis"
+    names = ("kc:queue:plan", "kc:render_since", "kc:queue:assemble", "kc:queue:assemble:long")
+    waiting = {name: ledger.zcard(name) for name in (*names, "kc:due")}
+    held = [text(key) for key in ledger.keys("kc:held:*")]
+    return f"{_outstanding(cluster)} jobs; waiting {waiting}; held by {held}"
+
+
 def _restart_redis(cluster: FaultCluster) -> None:
     cluster.redis.kill()
     time.sleep(1)
-    cluster.redis.start()
+    cluster.supervisor.have_started(cluster.redis.start)
 
 
 def _freeze(cluster: FaultCluster, name: str, stopping: threading.Event) -> None:
@@ -285,6 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--leak-kib", type=int, default=0, help="what the engine keeps of each batch"
     )
     parser.add_argument("--no-kills", action="store_true", help="only submit and sample")
+    parser.add_argument("--keep", type=Path, help="keep logs and the event log in this folder")
     parser.add_argument("--png", type=Path, help="draw what was sampled")
     wanted = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -296,6 +314,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         soak.run()
     finally:
+        if wanted.keep:
+            ignored = shutil.ignore_patterns("objects", "redis")
+            shutil.copytree(folder, wanted.keep, dirs_exist_ok=True, ignore=ignored)
         shutil.rmtree(folder, ignore_errors=True)
     title = f"{minutes:g} minutes of jobs under random kills, seed {wanted.seed}"
     report(soak, title).publish(wanted.json)
