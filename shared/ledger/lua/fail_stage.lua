@@ -13,6 +13,7 @@ if f[2] ~= token or is_terminal(f[1]) then return lost(stage .. ' of ' .. uid) e
 if ARGV[9] == '1' or tonumber(f[3]) >= tonumber(ARGV[6]) then
   fail_job(uid, ARGV[7], ARGV[8], now)
 else
+  redis.call('HSET', job_key(uid), stage .. '_token', '') -- said twice, it counts once
   enqueue_stage(uid, stage, now)
 end
 return 1

@@ -70,6 +70,26 @@ def test_a_late_planner_and_a_late_assembler_are_refused(ledger: LedgerDriver) -
         slow.finish_job(late, [], encode_s=1)
 
 
+def test_who_gave_a_stage_back_cannot_finish_it_any_more(ledger: LedgerDriver) -> None:
+    uid = ledger.accept()
+    worker = ledger.worker("w/1")
+    plan = worker.claim_plan(bytes_most=10**6)
+    assert plan is not None
+    worker.fail_stage(plan, code="busy", message="busy", permanent=False)
+    with pytest.raises(LostLease):
+        worker.fail_stage(plan, code="busy", message="busy", permanent=True)
+    with pytest.raises(LostLease):
+        ledger.add(worker, plan, ["h1"])
+    assert ledger.plan(["h1"]) == uid
+    ledger.render_all(worker)
+    assembly = worker.claim_assembly(long_most=1)
+    assert assembly is not None
+    worker.fail_stage(assembly, code="busy", message="busy", permanent=False)
+    with pytest.raises(LostLease):
+        worker.finish_job(assembly, [], encode_s=1)
+    assert ledger.assemble(worker) == uid
+
+
 def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_lives(
     ledger: LedgerDriver,
 ) -> None:
@@ -92,6 +112,7 @@ def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_
     assert ledger.job(bad).status is JobStatus.FAILED
     assert ledger.job(bad).error_code == "poison"
     assert ledger.assemble(ledger.worker()) == good
+
 
 
 def test_a_plan_that_kills_its_worker_is_tried_three_times(ledger: LedgerDriver) -> None:
