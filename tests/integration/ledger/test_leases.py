@@ -114,6 +114,27 @@ def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_
     assert ledger.assemble(ledger.worker()) == good
 
 
+def test_a_job_found_poisoned_while_a_batch_is_filled_from_it_harms_no_other(
+    ledger: LedgerDriver,
+) -> None:
+    uid = ledger.accept()
+    ledger.plan(["good", "bad"])
+    calm = ledger.worker("calm/1")
+    ahead = calm.claim_segments(1, ahead=True)
+    for turn in range(3):
+        (claim,) = ledger.worker(f"w/{turn}").claim_segments(1)
+        assert claim.payload.hash == "bad"
+        ledger.leases.release(f"w/{turn}", stopped=False)
+    calm.return_segments(ahead)
+    other = ledger.accept("other")
+    ledger.plan(["other"])
+    # The first leads the batch; the second is looked at to fill it.
+    claims = ledger.worker().claim_segments(8)
+    assert {claim.payload.hash for claim in claims} == {"good", "other"}
+    assert ledger.job(uid).error_code == "poison"
+    ledger.finish(ledger.worker(), claims)
+    assert ledger.assemble(ledger.worker()) == other
+
 
 def test_a_plan_that_kills_its_worker_is_tried_three_times(ledger: LedgerDriver) -> None:
     uid = ledger.accept()
