@@ -194,3 +194,26 @@ def test_a_long_assembly_keeps_no_short_one_waiting(ledger: LedgerDriver) -> Non
     third = worker.claim_assembly(long_most=1)
     assert third is not None
     assert third.uid == longs[1]
+
+
+def test_a_late_assembler_makes_no_room_for_another_long_one(ledger: LedgerDriver) -> None:
+    slow, fast = ledger.worker("a/1"), ledger.worker("a/2")
+
+    def queue_long(name: str) -> None:
+        ledger.accept(name)
+        ledger.plan([name])
+        (claim,) = slow.claim_segments(1)
+        rendered = RenderedSegment(claim, f"k{claim.token}", 24_000 * 3600)
+        slow.finish_segments([rendered], synthesis_s=1, engine=MANIFEST)
+
+    queue_long("one")
+    late = slow.claim_assembly(long_most=1)
+    assert late is not None
+    ledger.leases.release("a/1", stopped=False)
+    assert fast.claim_assembly(long_most=1) is not None
+    queue_long("two")
+    with pytest.raises(LostLease):
+        slow.finish_job(late, [], encode_s=1)
+    with pytest.raises(LostLease):
+        slow.fail_stage(late, code="busy", message="busy", permanent=False)
+    assert fast.claim_assembly(long_most=1) is None
