@@ -62,7 +62,14 @@ local function hold(incarnation, lease_ms, item)
 end
 
 local function unhold(incarnation, item)
-  redis.call('SREM', 'kc:held:' .. incarnation, item)
+  return redis.call('SREM', 'kc:held:' .. incarnation, item) == 1
+end
+
+-- A late assembler, whose job may be its own worker's next process's by now, makes no room there.
+local function unhold_assembly(incarnation, uid, token, worker)
+  if unhold(incarnation, 'assemble|' .. uid .. '|' .. token .. '|' .. worker) then
+    redis.call('SREM', 'kc:long:' .. worker, uid)
+  end
 end
 
 -- Wake-ups ----------------------------------------------------------------------------------

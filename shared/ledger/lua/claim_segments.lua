@@ -156,7 +156,8 @@ for _, lane in ipairs(lanes) do
     if not candidate.members then
       waiting = true
     else
-      if candidate.cost > 0 then
+      -- A job may end after a part of it was taken; it has no place in the queue any more.
+      if candidate.cost > 0 and not is_terminal(candidate.status) then
         charge(lane, candidate.owner, candidate.uid, candidate.share, candidate.cost)
       end
       if redis.call('EXISTS', job_key(candidate.uid, 'ready')) == 0 then

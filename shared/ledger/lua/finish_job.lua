@@ -1,7 +1,6 @@
 -- A job's files are stored. ARGV: uid, token, incarnation, worker, result as JSON, encode seconds.
 local uid, token = ARGV[1], ARGV[2]
-unhold(ARGV[3], 'assemble|' .. uid .. '|' .. token .. '|' .. ARGV[4])
-redis.call('SREM', 'kc:long:' .. ARGV[4], uid)
+unhold_assembly(ARGV[3], uid, token, ARGV[4])
 local f = redis.call('HMGET', job_key(uid), 'status', 'assemble_token')
 -- Said twice, because the first answer was lost on its way: done is done.
 if f[2] == token and f[1] == 'succeeded' then return 1 end

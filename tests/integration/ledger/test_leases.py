@@ -70,6 +70,26 @@ def test_a_late_planner_and_a_late_assembler_are_refused(ledger: LedgerDriver) -
         slow.finish_job(late, [], encode_s=1)
 
 
+def test_who_gave_a_stage_back_cannot_finish_it_any_more(ledger: LedgerDriver) -> None:
+    uid = ledger.accept()
+    worker = ledger.worker("w/1")
+    plan = worker.claim_plan(bytes_most=10**6)
+    assert plan is not None
+    worker.fail_stage(plan, code="busy", message="busy", permanent=False)
+    with pytest.raises(LostLease):
+        worker.fail_stage(plan, code="busy", message="busy", permanent=True)
+    with pytest.raises(LostLease):
+        ledger.add(worker, plan, ["h1"])
+    assert ledger.plan(["h1"]) == uid
+    ledger.render_all(worker)
+    assembly = worker.claim_assembly(long_most=1)
+    assert assembly is not None
+    worker.fail_stage(assembly, code="busy", message="busy", permanent=False)
+    with pytest.raises(LostLease):
+        worker.finish_job(assembly, [], encode_s=1)
+    assert ledger.assemble(worker) == uid
+
+
 def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_lives(
     ledger: LedgerDriver,
 ) -> None:
@@ -92,6 +112,28 @@ def test_a_segment_that_kills_its_worker_is_tried_three_times_and_its_neighbour_
     assert ledger.job(bad).status is JobStatus.FAILED
     assert ledger.job(bad).error_code == "poison"
     assert ledger.assemble(ledger.worker()) == good
+
+
+def test_a_job_found_poisoned_while_a_batch_is_filled_from_it_harms_no_other(
+    ledger: LedgerDriver,
+) -> None:
+    uid = ledger.accept()
+    ledger.plan(["good", "bad"])
+    calm = ledger.worker("calm/1")
+    ahead = calm.claim_segments(1, ahead=True)
+    for turn in range(3):
+        (claim,) = ledger.worker(f"w/{turn}").claim_segments(1)
+        assert claim.payload.hash == "bad"
+        ledger.leases.release(f"w/{turn}", stopped=False)
+    calm.return_segments(ahead)
+    other = ledger.accept("other")
+    ledger.plan(["other"])
+    # The first leads the batch; the second is looked at to fill it.
+    claims = ledger.worker().claim_segments(8)
+    assert {claim.payload.hash for claim in claims} == {"good", "other"}
+    assert ledger.job(uid).error_code == "poison"
+    ledger.finish(ledger.worker(), claims)
+    assert ledger.assemble(ledger.worker()) == other
 
 
 def test_a_plan_that_kills_its_worker_is_tried_three_times(ledger: LedgerDriver) -> None:
@@ -152,3 +194,26 @@ def test_a_long_assembly_keeps_no_short_one_waiting(ledger: LedgerDriver) -> Non
     third = worker.claim_assembly(long_most=1)
     assert third is not None
     assert third.uid == longs[1]
+
+
+def test_a_late_assembler_makes_no_room_for_another_long_one(ledger: LedgerDriver) -> None:
+    slow, fast = ledger.worker("a/1"), ledger.worker("a/2")
+
+    def queue_long(name: str) -> None:
+        ledger.accept(name)
+        ledger.plan([name])
+        (claim,) = slow.claim_segments(1)
+        rendered = RenderedSegment(claim, f"k{claim.token}", 24_000 * 3600)
+        slow.finish_segments([rendered], synthesis_s=1, engine=MANIFEST)
+
+    queue_long("one")
+    late = slow.claim_assembly(long_most=1)
+    assert late is not None
+    ledger.leases.release("a/1", stopped=False)
+    assert fast.claim_assembly(long_most=1) is not None
+    queue_long("two")
+    with pytest.raises(LostLease):
+        slow.finish_job(late, [], encode_s=1)
+    with pytest.raises(LostLease):
+        slow.fail_stage(late, code="busy", message="busy", permanent=False)
+    assert fast.claim_assembly(long_most=1) is None
