@@ -91,7 +91,7 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         imports=["worker.tasks"],
         worker_redirect_stdouts=False,
         worker_concurrency=children_of(stage, settings),
-        worker_pool="threads" if threads else "prefork",
+        worker_pool="threads" if threads else "worker.pool:TaskPool",
         worker_pool_start_method="spawn",
         worker_max_tasks_per_child=recycle_after(stage, settings),
         # A last resort: the keeper ends a child that loads for too long, and knows why.

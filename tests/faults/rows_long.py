@@ -19,7 +19,6 @@ from tests.faults.soak import Soak
     19,
     "10,000 jobs with random kills, seeded",
     "memory, descriptors, files, GPU memory flat; all accepted ended once",
-    alone=True,
 )
 def many_jobs(run: Run) -> None:
     soak = Soak(

@@ -102,6 +102,7 @@ def start_one(cluster: FaultCluster, process: str, crash_at: Step | None) -> Non
     "kill between fetch and claim, and at every other named step",
     "recovered ≤ 15 s",
     quick=True,
+    alone=True,
 )
 def every_step(run: Run) -> None:
     steps = QUICK if run.quick else tuple(CASES)

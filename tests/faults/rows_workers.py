@@ -29,7 +29,13 @@ def begun_again(cluster: FaultCluster, event: Event, after: float, within_s: flo
     return found
 
 
-@row(1, "kill the synth child mid-batch", "rendering again ≤ 8 s + model load", quick=True)
+@row(
+    1,
+    "kill the synth child mid-batch",
+    "rendering again ≤ 8 s + model load",
+    quick=True,
+    alone=True,
+)
 def synth_child(run: Run) -> None:
     load_s = 1.0
     with run.cluster() as cluster:
@@ -203,7 +209,7 @@ def recycling(run: Run) -> None:
             run.recovered(max(0.0, gap - 1 / 1.4))
         run.must("children were replaced", run.tried >= run.times(6, quick=2), run.tried)
         stall_s = max(gaps, default=float("inf")) - 1 / 1.4
-        run.must("no stall over 1 s", stall_s <= 1, f"{stall_s:.2f} s")
+        run.must(f"no stall over {run.slack:g} s", stall_s <= run.slack, f"{stall_s:.2f} s")
         steady(run, probes)
         cluster.audit()
 
@@ -214,6 +220,7 @@ def steady(run: Run, probes: Probes, p99_ms: float = PROBE_P99_MS) -> None:
     wait_ms = found.get("wait_ms", [])
     run.must("every probe was answered 200", not found.get("failed", 1), found.get("failures"))
     p99 = percentile(wait_ms, 99)
+    p99_ms *= run.slack
     run.must(f"probes' p99 ≤ {p99_ms:g} ms", p99 <= p99_ms, f"{p99:.1f} ms, n = {len(wait_ms)}")
     oldest = found.get("oldest_alive_s", float("inf"))
     run.must("no worker's liveness flipped", oldest < 10, f"oldest sign of life {oldest:.1f} s")

@@ -82,7 +82,13 @@ class Soak:
         for number in (0, 1):
             for stage in ("plan", "assemble", "deliver"):
                 cluster.start_stage(stage, number, assemble_workers=1, deliver_workers=8)
-            cluster.start_stage("synth", number, model=self.model + leak, batch_max=16)
+            cluster.start_stage(
+                "synth",
+                number,
+                model=self.model + leak,
+                batch_max=16,
+                recycle_after_jobs=5000,  # else no child would grow old enough to be judged
+            )
         cluster.wait_until_ready()
 
     def _soak(self, cluster: FaultCluster) -> None:
