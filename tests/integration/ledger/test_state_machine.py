@@ -40,7 +40,9 @@ SETTINGS = settings(
 Action = Wish | tuple[Wish, Wanted, Way] | Late | Fate | Regret | Age
 
 WORK = st.tuples(wishes, claims, ways)
-ACTIONS = st.sampled_from([wishes] * 2 + [WORK] * 10 + [lates] * 2 + [fates] + [regrets] + [ages])
+ACTIONS = st.sampled_from(
+    [wishes] * 2 + [WORK] * 10 + [lates] * 2 + [fates] + [regrets] * 2 + [ages]
+)
 
 
 class Everybody(Clients, Workers):

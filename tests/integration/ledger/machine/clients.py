@@ -59,7 +59,10 @@ class Regret:
 
 
 regrets = st.builds(
-    Regret, wish=st.sampled_from(["cancel", "delete", "replay"]), pick=picks, again=seldom
+    Regret,
+    wish=st.sampled_from(["cancel", "delete", "delete", "replay", "replay"]),
+    pick=picks,
+    again=seldom,
 )
 
 
