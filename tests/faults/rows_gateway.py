@@ -51,7 +51,7 @@ def _killed_at_random(run: Run, cluster: FaultCluster, *, kills: int) -> None:
     stopping = threading.Event()
 
     def go() -> None:
-        while not stopping.is_set():
+        while not stopping.wait(0.05):
             cluster.submit(cluster.words())
 
     clients = [threading.Thread(target=go, daemon=True) for _ in range(4)]
