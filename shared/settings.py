@@ -180,6 +180,13 @@ class Settings(BaseSettings):
     store_timeout_s: float = Field(
         600, gt=0, description="Seconds finished audio is held while storage or Redis is away."
     )
+    nice: int = Field(
+        5,
+        ge=0,
+        le=19,
+        description="Niceness of workers' processes: a gateway and a Redis on the same machine go "
+        "first, so that no health probe starves behind inference.",
+    )
     soft_shutdown_s: float = Field(
         4, ge=0, description="Seconds a worker told to stop may finish its task."
     )

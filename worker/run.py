@@ -61,6 +61,7 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
     """
     # Celery warns root of pickled messages; ours are empty, and nothing but JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    os.nice(settings.nice)
     worker = f"{stage}.{name}"
     ended: list[int] = []
     once = threading.Lock()

@@ -1,6 +1,7 @@
 """A job's way through real workers."""
 
 import io
+import os
 import time
 
 import numpy as np
@@ -125,3 +126,10 @@ def test_a_lone_short_segment_starts_at_once_on_an_idle_worker(cluster: Cluster)
     cluster.wait(lambda: cluster.phase("synth.0") == "rendering")
     assert time.monotonic() - began < 1.5, "planned and begun"
     assert cluster.finished(uid).status is JobStatus.SUCCEEDED
+
+
+def test_workers_and_their_children_let_gateways_go_first(cluster: Cluster) -> None:
+    worker = cluster.start("synth", nice=7)
+    assert worker.process is not None
+    pids = [worker.process.pid, cluster.child("synth.0")]
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids] == [7, 7]
