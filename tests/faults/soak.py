@@ -197,6 +197,7 @@ def _what_is_open(cluster: FaultCluster) -> str:
 
 def _restart_redis(cluster: FaultCluster) -> None:
     cluster.redis.kill()
+    cluster.log.write("redis-killed")
     time.sleep(1)
     cluster.supervisor.have_started(cluster.redis.start)
 

@@ -120,6 +120,17 @@ def test_a_segment_whose_worker_was_cut_off_may_be_rendered_again(log: Forger) -
     assert rules(log) == set()
 
 
+@pytest.mark.parametrize(("seconds", "caught"), [(1, set()), (4, {"rendered-again"})])
+def test_only_what_was_recorded_just_before_redis_was_killed_may_be_forgotten(
+    log: Forger, seconds: int, caught: set[str]
+) -> None:
+    log.accepted().rendered(1).batch(Step.SYNTH_RECORDED, 1)
+    for _ in range(seconds - 1):
+        log("nothing")
+    log("redis-killed").rendered(2, pid=2).batch(Step.SYNTH_RECORDED, 2, pid=2).seen()
+    assert rules(log) == caught
+
+
 def test_another_process_being_cut_off_excuses_nothing(log: Forger) -> None:
     log.accepted().rendered(1)("cut", pid=7).rendered(2, pid=2, attempt=2).seen()
     assert rules(log) == {"rendered-again"}

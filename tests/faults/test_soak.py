@@ -71,7 +71,7 @@ def test_a_process_seen_for_moments_is_not_judged() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-@pytest.mark.xdist_group("faults")
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_soak_of_an_engine_that_leaks_says_so_and_loses_nothing(tmp_path: Path) -> None:
     soak = Soak(tmp_path / "soak", seed=1, minutes=1, leak_kib=256, kill=False)
     soak.run()

@@ -21,7 +21,7 @@ def test_every_step_has_a_case() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("faults")  # one at a time: they have bounds
+@pytest.mark.usefixtures("one_at_a_time")
 @pytest.mark.parametrize("number", QUICK)
 def test_row(number: int, tmp_path: Path) -> None:
     result = try_row(number, tmp_path, seed=number, quick=True)
