@@ -30,12 +30,13 @@ LEAST_SPAN_S, LEAST_SAMPLES = 20.0, 15
 
 LIMITS_PER_MIN = {
     "memory_mib": 2.0,
-    "descriptors": 1.0,
-    "threads": 1.0,
+    "descriptors": 5.0,
+    "threads": 5.0,
     "device_mib": 2.0,
     "files": 2.0,
 }
-"""Growth a minute that is called a leak, if it stands out of its own noise."""
+"""Growth a minute that is called a leak, if it stands out of its own noise. Pools of threads fill
+for a while; one that leaked a thread or a descriptor a job would do so by hundreds a minute."""
 
 SIGMAS = 4.0
 """How far above zero a slope must be, in its standard errors."""

@@ -75,8 +75,8 @@ def test_a_process_seen_for_moments_is_not_judged() -> None:
 def test_a_soak_of_an_engine_that_leaks_says_so_and_loses_nothing(tmp_path: Path) -> None:
     soak = Soak(tmp_path / "soak", seed=1, minutes=1, leak_kib=256, kill=False)
     soak.run()
-    assert soak.broken
-    assert all(line.startswith("leak: synth child: memory_mib") for line in soak.broken)
+    assert any(line.startswith("leak: synth child: memory_mib") for line in soak.broken)
+    assert all(line.startswith("leak: synth child") for line in soak.broken), soak.broken
     assert soak.verdict is not None
     assert soak.verdict.accepted > 10
     plot(soak, tmp_path / "soak.png")

@@ -249,9 +249,9 @@ def test_a_hundred_thousand_characters_are_planned_in_seconds() -> None:
     text = document(seed=2, paragraphs=250)
     assert len(text) > 100_000
     plan(text[:1000])
-    began = time.perf_counter()
+    began = time.process_time()
     segments, warnings = plan(text, EN, 65_536)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     check_segments(text, segments)
     check_nothing_lost(text, segments, warnings)
 
