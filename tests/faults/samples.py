@@ -25,7 +25,7 @@ from tests.faults.cluster import FaultCluster
 WARM_UP_S = 20.0
 """A process's caches and heap fill in its first seconds of work."""
 
-LEAST_SPAN_S, LEAST_SAMPLES = 20.0, 15
+LEAST_SPAN_S, LEAST_SAMPLES = 20.0, 8
 """A process that was seen for less says nothing of growth."""
 
 LIMITS_PER_MIN = {

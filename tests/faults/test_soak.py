@@ -70,13 +70,14 @@ def test_a_process_seen_for_moments_is_not_judged() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(900)  # it may wait for its turn
 @pytest.mark.usefixtures("one_at_a_time")
 def test_a_soak_of_an_engine_that_leaks_says_so_and_loses_nothing(tmp_path: Path) -> None:
-    soak = Soak(tmp_path / "soak", seed=1, minutes=1, leak_kib=256, kill=False)
+    soak = Soak(tmp_path / "soak", seed=1, minutes=1.2, leak_kib=512, kill=False)
     soak.run()
     assert any(line.startswith("leak: synth child: memory_mib") for line in soak.broken)
-    assert all(line.startswith("leak: synth child") for line in soak.broken), soak.broken
+    lost = [line for line in soak.broken if not line.startswith("leak: ")]
+    assert lost == []
     assert soak.verdict is not None
     assert soak.verdict.accepted > 10
     plot(soak, tmp_path / "soak.png")

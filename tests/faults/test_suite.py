@@ -21,6 +21,7 @@ def test_every_step_has_a_case() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # it may wait for its turn
 @pytest.mark.usefixtures("one_at_a_time")
 @pytest.mark.parametrize("number", QUICK)
 def test_row(number: int, tmp_path: Path) -> None:
