@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.errors import ClusterError
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,34 +83,23 @@ def _demo(options: argparse.Namespace) -> int:
     return demo(load_settings(), options.text, options.out)
 
 
-def _begin(settings: Settings, process: str) -> None:
-    from shared.logs import configure_logging
-    from shared.steps import watch_steps
-
-    configure_logging(settings.log_level, settings.log_format, process)
-    watch_steps(
-        process,
-        crash_at=settings.crash_at,
-        event_log=settings.event_log,
-        run_dir=settings.run_dir,
-    )
-
-
 def _gateway(options: argparse.Namespace) -> int:
     from gateway.serve import serve
+    from shared.process import begin_process
 
     settings = load_settings()
-    _begin(settings, "gateway")
+    begin_process(settings, "gateway")
     serve(settings)
     return 0
 
 
 def _worker(options: argparse.Namespace) -> int:
     from shared.bell import Stage
+    from shared.process import begin_process
     from worker.run import run_worker
 
     settings = load_settings()
-    _begin(settings, f"{options.stage}.{options.name}")
+    begin_process(settings, f"{options.stage}.{options.name}")
     return run_worker(Stage(options.stage), settings, options.name)
 
 
@@ -133,11 +122,12 @@ def _reconciler(options: argparse.Namespace) -> int:
     from shared.connections import connect
     from shared.ledger.leases import Leases
     from shared.ledger.upkeep import Upkeep
+    from shared.process import begin_process
     from shared.storage import open_storage
     from worker.reconciler import Reconciler
 
     settings = load_settings()
-    _begin(settings, "reconciler")
+    begin_process(settings, "reconciler")
     client = connect(settings.redis_url, retries=0)
     storage = open_storage(settings.storage, endpoint=settings.storage_endpoint)
     bell = Bell(make_celery(settings), client)

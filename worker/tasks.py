@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from shared.bell import Stage as StageName
 from shared.errors import ClusterError
-from shared.logs import configure_logging
+from shared.process import begin_process
 from shared.settings import Settings, load_settings
-from shared.steps import Step, reached, watch_steps
+from shared.steps import Step, reached
 from worker import way
 from worker.context import build_stage, fatal_to_note, new_incarnation
 
@@ -79,13 +79,7 @@ def _enter_child(sender: str = "", **_: Any) -> None:
     """In a new child: read the settings, load the model, be ready before the first task."""
     settings = load_settings()
     worker = sender.partition("@")[0]
-    configure_logging(settings.log_level, settings.log_format, worker)
-    watch_steps(
-        worker,
-        crash_at=settings.crash_at,
-        event_log=settings.event_log,
-        run_dir=settings.run_dir,
-    )
+    begin_process(settings, worker)
     stages.use(settings, worker)
     stages.current()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.load import Connection
+from worker.liveness import seconds_since_touch
 
 TIMEOUT_S = 5.0
 
@@ -57,11 +58,7 @@ class Prober:
         while not self.stopping.is_set():
             await asyncio.sleep(1)
             for path in self._alive_files.glob("*.alive"):
-                try:
-                    age_s = time.time() - path.stat().st_mtime
-                except FileNotFoundError:
-                    continue
-                self.oldest_alive_s = max(self.oldest_alive_s, age_s)
+                self.oldest_alive_s = max(self.oldest_alive_s, seconds_since_touch(path) or 0.0)
 
 
 async def probe(options: argparse.Namespace) -> Prober:

@@ -12,7 +12,7 @@ import httpx
 
 from shared.steps import Step, crash_marker
 from tests.faults.cluster import FaultCluster, Probes
-from tests.faults.rows_workers import PROBE_P99_MS, steady
+from tests.faults.rows_workers import steady
 from tests.faults.run import CannotTry, Run, row
 
 
@@ -118,7 +118,7 @@ def burst(run: Run) -> None:
         run.must("past the cap it is 429", refused > 0, f"{refused} of {len(statuses)}")
         run.must("up to the cap all are accepted", accepted >= jobs_most, accepted)
         run.must("children were recycled meanwhile", cluster.count("recycles") > 0)
-        steady(run, probes, PROBE_P99_MS)
+        steady(run, probes)
         views = cluster.wait_for(cluster.accepted)
         run.must("all accepted succeeded", {v["status"] for v in views} == {"succeeded"})
 

@@ -4,7 +4,7 @@ import contextlib
 import random
 import statistics
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,10 +184,3 @@ def try_row(number: int, folder: Path, seed: int, *, quick: bool = False) -> Res
     except Exception as error:  # the other rows are still to be tried, and this one did not hold
         run.must("the row ran to its end", False, "".join(traceback.format_exception(error)))
     return run.result()
-
-
-def percentile(samples: Sequence[float], percent: int) -> float:
-    """Return a percentile of samples; infinity of none."""
-    if len(samples) < 2:
-        return max(samples, default=float("inf"))
-    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]

@@ -56,7 +56,8 @@ class Script:
         sleep_per_audio_s: seconds each second of audio takes on top.
         room: segments that the device's memory has room for at a time; 0: for all.
         leak_kib: memory each `forward` keeps for ever.
-        raise_every: every so-manieth `forward` of a process raises `EngineFailed`; 0: none.
+        raise_every: of so many calls of `forward` in a process the last raises `EngineFailed`;
+            0: none.
         lost_after: from this `forward` of a process on, the first being 1, each raises
             `DeviceLost`, as on a sick device; 0: none.
     """
