@@ -24,6 +24,9 @@ MAX_PARTS = 2000
 MAX_OUTSIDE_BYTES = 64 * 1024
 """Of a body's marks, numbers, words and blanks: all that is in no string."""
 
+MAX_NAME_BYTES = 1024
+"""Of a field's name as it is sent; the longest allowed is 64 characters of 12 bytes."""
+
 # Possessive, so that a text of a million escapes leaves nothing behind to come back to.
 _PART = re.compile(rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+"?)|[\[{,:]|[^"\[{,:]++', re.DOTALL)
 
@@ -151,10 +154,16 @@ def _finite(text: str) -> float:
 
 def _check_size(body: bytes) -> None:
     # Parsed, `[[],[],…` takes 25 times the memory that it is sent in.
-    parts = outside = 0
+    parts = outside = string_bytes = 0
     for part in islice(_PART.finditer(body), MAX_PARTS):
         parts += 1
-        outside += 0 if part.lastgroup else part.end() - part.start()
+        if part.lastgroup:
+            string_bytes = part.end() - part.start()
+        else:
+            outside += part.end() - part.start()
+            # An unknown name is quoted in the error that tells of it, several times over.
+            if string_bytes > MAX_NAME_BYTES and part.group() == b":":
+                raise MalformedJson("The body has a field with a name longer than any field's.")
     if parts == MAX_PARTS or outside > MAX_OUTSIDE_BYTES:
         raise MalformedJson("The body has far more names, values or blanks than any job.")
 
