@@ -56,7 +56,7 @@ gpu-test: $(VENV)/.test ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
 
 faults: $(VENV)/.test ## Try twenty faults against real processes (half an hour); SEED=n, ROWS="1 2"
-	@mkdir -p out/faults && $(BIN)/python -m tests.faults --json out/faults/faults-$(SEED).json --seed $(SEED) $(short) $(if $(ROWS),--rows $(ROWS))
+	@mkdir -p out/faults && $(BIN)/python -m tests.faults --json out/faults/faults-$(SEED).json --keep out/faults/kept-$(SEED) --seed $(SEED) $(short) $(if $(ROWS),--rows $(ROWS))
 
 soak: $(VENV)/.test ## Submit jobs under random kills and see what grows; MINUTES=10 SEED=1 LEAK_KIB=0
 	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --png out/soak/soak.png

@@ -41,7 +41,9 @@ class Stage(StrEnum):
 
 
 def _carrier(broker: str) -> Celery:
-    app = Celery("kokoro-cluster", broker=broker, set_as_current=False)
+    app = Celery(
+        "kokoro-cluster", broker=broker, amqp="shared.carrier:Messages", set_as_current=False
+    )
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=True,

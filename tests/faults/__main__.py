@@ -68,13 +68,17 @@ class Suite:
         folder: for all that they need.
         seed: of all that is random.
         keep: folder for logs and event logs; None: they go.
+        keep_all: of rows that held, too.
     """
 
-    def __init__(self, folder: Path, seed: int, *, quick: bool, keep: Path | None) -> None:
+    def __init__(
+        self, folder: Path, seed: int, *, quick: bool, keep: Path | None, keep_all: bool
+    ) -> None:
         self._folder = folder
         self._seed = seed
         self._quick = quick
         self._keep = keep
+        self._keep_all = keep_all
 
     def run(self, numbers: Sequence[int]) -> dict[int, tuple[Result, float]]:
         """Try rows; return what came of each, and how many seconds it took."""
@@ -118,7 +122,7 @@ class Suite:
             broken = (Held("the row ran to its end", False, tail),)
             result = Result(0, 0, 0, 0, None, None, broken, ())
         _tell(ROWS[number], result, took_s)
-        if self._keep:
+        if self._keep and (self._keep_all or result.broken):
             ignored = shutil.ignore_patterns("objects", "redis")
             shutil.copytree(place, self._keep / place.name, dirs_exist_ok=True, ignore=ignored)
         shutil.rmtree(place, ignore_errors=True)
@@ -171,7 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser: argparse.ArgumentParser = options(__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of all that is random")
     parser.add_argument("--rows", type=int, nargs="+", choices=sorted(ROWS), default=sorted(ROWS))
-    parser.add_argument("--keep", type=Path, help="keep logs and event logs in this folder")
+    keep = "keep logs and event logs of rows that did not hold in this folder"
+    parser.add_argument("--keep", type=Path, help=keep)
+    parser.add_argument("--keep-all", action="store_true", help="and those of rows that held")
     parser.add_argument("--row", type=int, help="try this one here, in --place")
     parser.add_argument("--place", type=Path)
     wanted = parser.parse_args(arguments)
@@ -183,7 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="kc-faults-"))
     try:
-        suite = Suite(folder, wanted.seed, quick=wanted.quick, keep=wanted.keep)
+        suite = Suite(
+            folder, wanted.seed, quick=wanted.quick, keep=wanted.keep, keep_all=wanted.keep_all
+        )
         found = suite.run(wanted.rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
