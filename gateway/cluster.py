@@ -1,4 +1,4 @@
-"""`/v1/voices`, `/v1/models`, `/v1/workers`: what the cluster is made of."""
+"""What the cluster is made of and how its queue stands: voices, models, workers, the whole."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.callers import CallerOf
 from gateway.errors import NoEngine
 from gateway.openapi import problems
-from gateway.schemas import ModelList, VoiceList, WorkerList
+from gateway.schemas import ClusterState, ModelList, VoiceList, WorkerList
 from gateway.services import Services, ServicesOf
 from shared.job_view import timestamp
 from shared.languages import LETTERS
@@ -54,6 +54,28 @@ async def list_workers(services: ServicesOf, caller: CallerOf) -> Response:
     """List the workers heard of in the last seconds."""
     data = [worker_view(state) for state in await services.intake.workers()]
     return JSONResponse({"object": "list", "data": data})
+
+
+@router.get("/v1/cluster", response_model=ClusterState, responses=problems())
+async def look_at_cluster(services: ServicesOf, caller: CallerOf) -> Response:
+    """Say how much waits, over all keys, and how fast it goes."""
+    intake = services.intake
+    backlog = await intake.backlog()
+    throughput = await intake.throughput()
+    measured = throughput.chars_per_s > 0
+    by_status = await intake.jobs_by_status()
+    return JSONResponse(
+        {
+            "object": "cluster",
+            "queued_jobs": await intake.queued_jobs(),
+            "queued_chars": await intake.queued_chars(),
+            "oldest_queued_s": backlog.plan_age_s,
+            "audio_s_per_s": round(throughput.audio_s_per_s, 3) if measured else None,
+            "chars_per_s": round(throughput.chars_per_s, 3) if measured else None,
+            "jobs_by_status": {status.value: number for status, number in by_status.items()},
+            "workers": len(await intake.workers()),
+        }
+    )
 
 
 def worker_view(state: dict[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,24 @@ class WorkerList(_Shape):
     data: list[dict[str, Any]]
 
 
+class ClusterState(_Shape):
+    """The queue of the whole cluster, over all keys."""
+
+    object: Literal["cluster"]
+    queued_jobs: int = Field(description="Accepted and not ended.")
+    queued_chars: int = Field(description="Characters of those jobs.")
+    oldest_queued_s: float = Field(
+        description="Seconds that the first job no worker has begun waits; 0 when none does."
+    )
+    audio_s_per_s: float | None = Field(
+        description="Seconds of audio a second that all devices render together while there is "
+        "work, as measured of late; null until it has been."
+    )
+    chars_per_s: float | None = Field(description="The same in characters of text.")
+    jobs_by_status: dict[JobStatus, int]
+    workers: int = Field(description="Heard of in the last seconds, of every stage.")
+
+
 class Live(_Shape):
     """The event loop turns."""
 

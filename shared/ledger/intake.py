@@ -316,6 +316,10 @@ class Intake:
         """Return the characters accepted and not finished."""
         return int(await self.client.get("kc:queued_chars") or 0)
 
+    async def queued_jobs(self) -> int:
+        """Return the jobs accepted and not finished."""
+        return int(await self.client.get("kc:queued_jobs") or 0)
+
     async def throughput(self) -> Throughput:
         """Return what the synth workers do when busy, as measured over `RATE_WINDOW_S` seconds."""
         now_s, _ = await self.client.time()

@@ -107,6 +107,29 @@ def test_metrics_tell_what_the_cluster_did(cluster: Cluster) -> None:
     assert found["kc_http_requests_total", posts] >= 2
 
 
+def test_the_queue_of_the_whole_cluster_is_told_with_what_was_measured(cluster: Cluster) -> None:
+    nothing = cluster.http.get("/v1/cluster").json()
+    assert (nothing["queued_jobs"], nothing["queued_chars"], nothing["workers"]) == (0, 0, 0)
+    assert nothing["oldest_queued_s"] == 0
+    assert nothing["audio_s_per_s"] is nothing["chars_per_s"] is None, "nothing was measured"
+    cluster.succeed()
+    first = cluster.submit("Waiting.")
+    for name in ("synth.0", "synth.1", "plan.0"):
+        Leases(cluster.redis, lease_s=5).announce(name, {"id": name})
+    # The queue keeps the time a job came at; this one, a minute ago.
+    cluster.redis.zincrby("kc:queue:plan", -60_000, first["id"])
+    state = cluster.http.get("/v1/cluster").json()
+    assert (state["queued_jobs"], state["queued_chars"], state["workers"]) == (1, 8, 3)
+    assert 60 <= state["oldest_queued_s"] < 90
+    # One second of audio, of six characters, in half a second of a device; and two devices.
+    assert (state["audio_s_per_s"], state["chars_per_s"]) == (4, 24)
+    assert state["jobs_by_status"] == {
+        **dict.fromkeys(("processing", "failed", "canceled", "expired"), 0),
+        "queued": 1,
+        "succeeded": 1,
+    }
+
+
 def test_made_up_paths_and_methods_make_no_new_series(start: Starter) -> None:
     cluster = start()
     for i, method in enumerate(("PROPFIND", "PURGE", "SEARCH")):

@@ -46,6 +46,7 @@ WITHOUT_A_JOBS_ID = {
     ("GET", "/v1/voices"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/models"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/workers"): "test_what_all_may_see_names_no_job",
+    ("GET", "/v1/cluster"): "test_what_all_may_see_names_no_job",
     ("GET", "/health/live"): "test_what_all_may_see_names_no_job",
     ("GET", "/health/ready"): "test_what_all_may_see_names_no_job",
     ("GET", "/metrics"): "test_what_all_may_see_names_no_job",
@@ -249,7 +250,7 @@ def test_what_all_may_see_names_no_job(two: Two) -> None:
         for (_, path), test in WITHOUT_A_JOBS_ID.items()
         if test == "test_what_all_may_see_names_no_job"
     ]
-    assert len(told) == 9
+    assert len(told) == 10
     for path in told:
         answer = two.other.get(path)
         assert answer.status_code == 200

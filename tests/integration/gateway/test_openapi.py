@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from gateway.schemas import Delivery, Job, JobList, Ready
+from gateway.schemas import ClusterState, Delivery, Job, JobList, Ready
 from tests.integration.gateway.conftest import Cluster
 
 CHECKS: list[Any] = [
@@ -74,6 +74,7 @@ def test_answers_have_exactly_the_fields_of_their_schemas(cluster: Cluster) -> N
     JobList.model_validate(cluster.http.get("/v1/jobs").json())
     for delivery in cluster.http.get(f"{url}/deliveries").json()["data"]:
         Delivery.model_validate(delivery)
+    ClusterState.model_validate(cluster.http.get("/v1/cluster").json())
     Ready.model_validate(cluster.http.get("/health/ready").json())
 
 
