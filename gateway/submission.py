@@ -67,6 +67,25 @@ async def submit(
         ClusterError: it was refused for another reason, see `gateway.errors`.
         RedisError: Redis is away; repeat with the same idempotency key to learn what became of it.
     """
+    job = await prepare(services, caller, request, naming)
+    reached(Step.SUBMIT_CHECKED, job=job.uid)
+    submission = await services.intake.create(job, caller.limits)
+    reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
+    if submission.verdict is Verdict.CREATED:
+        log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
+    return await _accepted(services, submission)
+
+
+async def prepare(
+    services: Services, caller: Caller, request: JobRequest, naming: Naming
+) -> NewJob:
+    """Return the job that a request asks for, wholly checked; nothing is recorded.
+
+    Raises:
+        InvalidInput: the request can't be spoken as it is.
+        ClusterError: it is refused for another reason, see `gateway.errors`.
+        RedisError: Redis is away.
+    """
     request.check_bounds(services.settings)
     engine = await services.engine.get()
     if engine is None:
@@ -86,7 +105,7 @@ async def submit(
     )
     await offload(len(request.input), lambda: check_input(request.input))
     webhook_host = await _check_webhook(services, request.webhook)
-    job = NewJob(
+    return NewJob(
         uid=new_uid(),
         owner=caller.owner,
         spec=spec,
@@ -105,12 +124,6 @@ async def submit(
         webhook_events=" ".join(request.webhook.events) if request.webhook else None,
         stand_in=engine.stand_in,
     )
-    reached(Step.SUBMIT_CHECKED, job=job.uid)
-    submission = await services.intake.create(job, caller.limits)
-    reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
-    if submission.verdict is Verdict.CREATED:
-        log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
-    return await _accepted(services, submission)
 
 
 async def _accepted(services: Services, submission: Submission) -> Accepted:

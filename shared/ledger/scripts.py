@@ -25,6 +25,8 @@ def _table(name: str, moves: Mapping[Any, frozenset[Any]]) -> str:
 
 _AS_THEY_ARE = {"create", "claimable"}
 """What a full Redis refuses, and what only reads. All others lead to less in it: never refused."""
+_ACCEPTING = {"create"}
+"""Scripts that accept jobs, and have a library of their own."""
 _LET_IN = "redis.call('DEL', 'kc:none')"
 """Redis looks for room only until a script's first write, and one that frees is always let in."""
 
@@ -40,6 +42,7 @@ def script(name: str) -> str:
         f"local MOST_WAITING = {MOST_WAITING}",
         f"local WAKEUP = [==[{wakeup_template()}]==]",
     )
-    library = folder.joinpath("_lib.lua").read_text()
+    libraries = ("_lib", "_create") if name in _ACCEPTING else ("_lib",)
     first = () if name in _AS_THEY_ARE else (_LET_IN,)
-    return "\n".join((*first, *constants, library, folder.joinpath(f"{name}.lua").read_text()))
+    parts = (folder.joinpath(f"{part}.lua").read_text() for part in (*libraries, name))
+    return "\n".join((*first, *constants, *parts))

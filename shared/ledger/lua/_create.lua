@@ -1,0 +1,57 @@
+-- Shared by the scripts that accept jobs, one or many; comes after `_lib.lua`.
+
+-- Nil if so many jobs with so many characters may be accepted now, and then their owner's rate is
+-- charged; else the verdict why not.
+local function admit(owner, limits, jobs, chars, now)
+  -- Rate: the generic cell rate algorithm, a bucket one minute deep.
+  local period = 60000 / limits.rate_per_min
+  -- Never further ahead than the bucket is deep, though Redis's clock was set back.
+  local tat = tonumber(redis.call('GET', 'kc:rate_limit:' .. owner) or '0')
+  tat = math.max(now, math.min(tat, now + 60000))
+  if tat + period - now > 60000 then
+    return { 'rate_limited', math.ceil((tat + period - 60000 - now) / 1000) }
+  end
+  local function over(key, cap)
+    local queued = tonumber(redis.call('GET', key) or '0')
+    -- What is above the cap is still taken when nothing else waits.
+    return queued > 0 and queued + chars > cap
+  end
+  if over('kc:queued_chars:' .. owner, limits.key_max_queued_chars) then return { 'key_full', 0 } end
+  local queued_jobs = tonumber(redis.call('GET', 'kc:queued_jobs') or '0')
+  if over('kc:queued_chars', limits.max_queued_chars) or queued_jobs + jobs > limits.max_queued_jobs then
+    return { 'full', 0 }
+  end
+  -- A rate beyond the clock's precision adds nothing to it, and Redis takes no time to live of 0.
+  redis.call('SET', 'kc:rate_limit:' .. owner, tat + period, 'PX', math.max(1, math.ceil(tat + period - now)))
+  return nil
+end
+
+-- Writes an admitted job, all that it can be found by, and its place in the plan queue.
+local function make_job(job, input, now)
+  local uid, owner, chars = job.uid, job.owner, job.input_chars
+  redis.call('HSET', job_key(uid), 'uid', uid, 'id', job.client_id or uid, 'owner', owner,
+    'status', 'queued', 'stage', '', 'created_ms', now, 'deadline_ms', now + job.deadline_s * 1000,
+    'ttl_s', job.ttl_s, 'input_chars', chars, 'lane', job.lane, 'share', job.share,
+    'spec', job.spec, 'engine', job.engine, 'payload', job.payload, 'total', 0, 'done', 0,
+    'reused', 0, 'audio_s', 0, 'planned', 0, 'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0)
+  if job.stand_in ~= nil then
+    redis.call('HSET', job_key(uid), 'stand_in', job.stand_in and 1 or 0)
+  end
+  if job.webhook_url then
+    redis.call('HSET', job_key(uid), 'webhook_url', job.webhook_url, 'webhook_host',
+      job.webhook_host, 'webhook_events', job.webhook_events)
+  end
+  redis.call('SET', job_key(uid, 'input'), input)
+  redis.call('ZADD', 'kc:jobs:' .. owner, now, uid)
+  if job.custom_id then
+    redis.call('HSET', job_key(uid), 'custom_id', job.custom_id)
+    redis.call('ZADD', 'kc:custom:' .. owner .. ':' .. job.custom_id, now, uid)
+  end
+  redis.call('ZADD', 'kc:deadlines', now + job.deadline_s * 1000, uid)
+  redis.call('INCRBY', 'kc:queued_chars', chars)
+  redis.call('INCRBY', 'kc:queued_chars:' .. owner, chars)
+  redis.call('INCR', 'kc:queued_jobs')
+  redis.call('HINCRBY', 'kc:jobs_by_status', 'queued', 1)
+  count('jobs_accepted')
+  enqueue_stage(uid, 'plan', now)
+end
