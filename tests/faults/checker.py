@@ -17,6 +17,10 @@ What is proved, rule by rule:
   sync each second, Redis answers before it has handed its file's last lines to the kernel.
 - `too-many-attempts`: no segment was begun more than three times.
 - `token-order`: the tokens under which a segment is claimed grow, and no token is given twice.
+
+A worker that was frozen between its claim and its next step writes both down late: what it began
+under an older token than somebody else's is no second rendering for nothing, and out of order only
+in the log.
 """
 
 import itertools
@@ -141,21 +145,19 @@ def _webhooks(events: Sequence[Event]) -> Iterable[Violation]:
 
 def _renderings(events: Sequence[Event]) -> Iterable[Violation]:
     """Follow each segment through its beginnings, failures and records, and each process's cuts."""
-    begun: dict[tuple[str, int], list[Event]] = defaultdict(list)
+    begun: dict[tuple[str, int], list[tuple[Event, int]]] = defaultdict(list)
     recorded: dict[tuple[str, int], list[float]] = defaultdict(list)
     failed: dict[tuple[str, int], list[float]] = defaultdict(list)
-    cuts: dict[int, list[float]] = defaultdict(list)
+    cuts = _cuts(events)
     forgettings = [event["mono"] for event in events if event["event"] == "redis-killed"]
 
     def forgotten(at: float, by: float) -> bool:
         return any(at < kill < by and kill - at <= FORGOTTEN_S for kill in forgettings)
 
     for event in events:
-        if event["event"] == "cut":
-            cuts[event["pid"]].append(event["mono"])
-        for job, index, *_ in event.get("segments", ()):
+        for job, index, *rest in event.get("segments", ()):
             if event["event"] == Step.SYNTH_BEGUN:
-                begun[job, index].append(event)
+                begun[job, index].append((event, rest[0]))
             elif event["event"] == Step.SYNTH_RECORDED:
                 recorded[job, index].append(event["mono"])
             elif event["event"] == Step.SYNTH_FAILED:
@@ -164,25 +166,41 @@ def _renderings(events: Sequence[Event]) -> Iterable[Violation]:
         about = f"{job}#{index}"
         if len(times) > ATTEMPTS_MOST:
             yield Violation("too-many-attempts", about, f"begun {len(times)} times")
-        for before, again in itertools.pairwise(times):
-            interrupted = any(t > before["mono"] - CUT_TAKES_S for t in cuts[before["pid"]])
+        for (before, token), (again, later_token) in itertools.pairwise(times):
+            interrupted = any(t > before["mono"] - CUT_TAKES_S for t in cuts.get(before["pid"], ()))
             failed_then = any(before["mono"] < t <= again["mono"] for t in failed[job, index])
             done = [t for t in recorded[job, index] if before["mono"] < t < again["mono"]]
             lost = forgotten(max(done, default=before["mono"]), again["mono"])
-            if not (interrupted or failed_then or lost):
+            woke_late = later_token < token and _was_cut(cuts, again)
+            if not (interrupted or failed_then or lost or woke_late):
                 detail = f"begun by {before['process']}, again by {again['process']}, for no reason"
                 yield Violation("rendered-again", about, detail)
-        for event in times:
+        for event, _ in times:
             # A worker that was frozen between claim and beginning can't know; all others must.
             known = [t for t in recorded[job, index] if t < event["mono"]]
             known = [t for t in known if not forgotten(t, event["mono"])]
-            if known and not cuts[event["pid"]]:
+            if known and event["pid"] not in cuts:
                 yield Violation("rendered-again", about, "begun after it was recorded")
+
+
+def _cuts(events: Sequence[Event]) -> dict[int, list[float]]:
+    """Return when each process was killed, stopped or frozen."""
+    cuts: dict[int, list[float]] = {}
+    for event in events:
+        if event["event"] == "cut":
+            cuts.setdefault(event["pid"], []).append(event["mono"])
+    return cuts
+
+
+def _was_cut(cuts: dict[int, list[float]], event: Event) -> bool:
+    """Return whether the process was frozen before it wrote this down."""
+    return any(at < event["mono"] for at in cuts.get(event["pid"], ()))
 
 
 def _tokens(events: Sequence[Event]) -> Iterable[Violation]:
     holders: dict[int, tuple[str, int]] = {}
     last: dict[tuple[str, int], int] = {}
+    cuts = _cuts(events)
     for event in events:
         if event["event"] != Step.SYNTH_CLAIMED:
             continue
@@ -190,7 +208,7 @@ def _tokens(events: Sequence[Event]) -> Iterable[Violation]:
             if token in holders:
                 yield Violation("token-order", f"{job}#{index}", f"token {token} was given before")
             holders[token] = (job, index)
-            if token <= last.get((job, index), 0):
+            if token <= last.get((job, index), 0) and not _was_cut(cuts, event):
                 yield Violation("token-order", f"{job}#{index}", f"token {token} after a later one")
             last[job, index] = max(token, last.get((job, index), 0))
 

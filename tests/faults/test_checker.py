@@ -154,6 +154,21 @@ def test_tokens_that_repeat_or_shrink_are_caught(log: Forger, second: int) -> No
     assert rules(log) == {"token-order"}
 
 
+@pytest.mark.parametrize(
+    ("token", "frozen", "caught"),
+    [
+        (1, 2, set()),
+        (1, 7, {"rendered-again", "token-order"}),
+        (3, 2, {"rendered-again"}),
+    ],
+)
+def test_only_a_worker_that_was_frozen_after_an_older_claim_may_write_it_down_late(
+    log: Forger, token: int, frozen: int, caught: set[str]
+) -> None:
+    log.accepted()("cut", pid=frozen).rendered(2).rendered(token, pid=2, attempt=2).seen()
+    assert rules(log) == caught
+
+
 def test_a_line_that_is_no_event_is_refused() -> None:
     with pytest.raises(ValueError, match="line 2"):
         read_events(['{"mono": 1, "event": "seen"}', '{"mono": 2'])
