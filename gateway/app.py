@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from gateway import audio, cluster, deliveries, health, jobs, metrics
+from gateway import audio, cluster, deliveries, events, health, jobs, metrics, segments
 from gateway.access import Access
 from gateway.body_limit import BODY_TIMEOUT_S, BodyLimit, max_body_bytes
 from gateway.endings import Endings
@@ -15,6 +15,7 @@ from gateway.error_handlers import install_error_handlers
 from gateway.health import Watch
 from gateway.http_meters import HttpMeters
 from gateway.known_engine import KnownEngine
+from gateway.news import News
 from gateway.openapi import install_openapi
 from gateway.pace import Pace
 from gateway.services import Services
@@ -64,6 +65,7 @@ def create_app(
             resolver=resolver,
             watch=Watch(intake, storage),
             endings=Endings(intake.client),
+            news=News(intake.client),
             pace=Pace(intake),
             engine=KnownEngine(intake),
             draining=asyncio.Event(),
@@ -76,6 +78,7 @@ def create_app(
             services.draining.set()
             await services.watch.stop()
             await services.endings.stop()
+            await services.news.stop()
             await intake.client.aclose()
 
     app = FastAPI(
@@ -87,7 +90,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
-    for part in (jobs, audio, deliveries, cluster, health, metrics):
+    for part in (jobs, audio, segments, events, deliveries, cluster, health, metrics):
         app.include_router(part.router)
     install_error_handlers(app)
     install_openapi(app)

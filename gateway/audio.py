@@ -1,6 +1,7 @@
 """`/v1/jobs/{id}/audio`: a job's files, from where they are stored to the client."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -18,7 +19,7 @@ from gateway.errors import (
 from gateway.jobs import JobId, find_job
 from gateway.openapi import problems
 from gateway.ranges import ByteRange, not_modified, wanted_range
-from gateway.services import ServicesOf
+from gateway.services import Services, ServicesOf
 from shared.errors import InvalidInput
 from shared.formats import FORMATS, AudioFormat
 from shared.ledger.records import JobRecord, OutputFile
@@ -68,31 +69,61 @@ async def get_audio(
     record = await find_job(services, caller, job_id)
     output = _output(record, format)
     info = FORMATS[output.format]
-    etag = f'"{output.sha256}"'
+    file = StoredFile(
+        output.key, output.bytes, output.sha256, info.media_type, f"{record.id}.{info.extension}"
+    )
+    return await serve_file(request, services, file)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """An object that never changes, as it is handed out.
+
+    Attributes:
+        key: in object storage.
+        bytes: its size.
+        tag: what tells it from every other, for its `ETag`.
+        name: what a browser saves it under.
+    """
+
+    key: str
+    bytes: int
+    tag: str
+    media_type: str
+    name: str
+
+
+async def serve_file(request: Request, services: Services, file: StoredFile) -> Response:
+    """Answer with a file, a part of it, where it is, or that the client has it.
+
+    Raises:
+        ClusterError: the store is away, or the file or that part of it is not there.
+    """
+    etag = f'"{file.tag}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if not_modified(request.headers, etag):
         return Response(status_code=304, headers=headers)
     if request.method != "HEAD":
         # A URL signed for GET is of no use for HEAD, which needs no byte of the file anyway.
         url = await services.storage.sign_get_async(
-            output.key, expires_s=services.settings.presign_ttl_s
+            file.key, expires_s=services.settings.presign_ttl_s
         )
         if url is not None:
             return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
     headers |= {
         "Accept-Ranges": "bytes",
-        "Content-Type": info.media_type,
-        "Content-Disposition": f'attachment; filename="{record.id}.{info.extension}"',
+        "Content-Type": file.media_type,
+        "Content-Disposition": f'attachment; filename="{file.name}"',
     }
     if request.method == "HEAD":  # it knows no ranges: RFC 9110, section 14.2
-        return Response(headers={**headers, "Content-Length": str(output.bytes)})
-    part = wanted_range(request.headers, output.bytes, etag)
-    start, end = (part.start, part.end) if part else (0, output.bytes)
+        return Response(headers={**headers, "Content-Length": str(file.bytes)})
+    part = wanted_range(request.headers, file.bytes, etag)
+    start, end = (part.start, part.end) if part else (0, file.bytes)
     headers["Content-Length"] = str(end - start)
     if part:
-        headers["Content-Range"] = part.content_range(output.bytes)
+        headers["Content-Range"] = part.content_range(file.bytes)
     status = 206 if part else 200
-    chunks = await _begun(services.storage, output.key, ByteRange(start, end))
+    chunks = await _begun(services.storage, file.key, ByteRange(start, end))
     return StreamingResponse(chunks, status, headers)
 
 

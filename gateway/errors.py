@@ -88,6 +88,12 @@ class DeliveryNotFound(NotFound):
     code = "delivery_not_found"
 
 
+class SegmentNotFound(NotFound):
+    """The job has no segment of that index."""
+
+    code = "segment_not_found"
+
+
 class BodyTooSlow(ApiError):
     """The body took too long to arrive."""
 
@@ -116,6 +122,18 @@ class JobNotReady(Conflict):
     """The job has no audio yet."""
 
     code = "job_not_ready"
+
+
+class SegmentNotReady(Conflict):
+    """The segment has no audio yet."""
+
+    code = "segment_not_ready"
+
+
+class SegmentIsPause(Conflict):
+    """The segment is a pause: silence that is stored nowhere."""
+
+    code = "segment_is_pause"
 
 
 class JobFailed(Conflict):

@@ -58,8 +58,25 @@ JOB_EXAMPLE: dict[str, Any] = {
         "self": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
         "audio": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/audio",
         "cancel": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/cancel",
+        "events": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/events",
     },
 }
+
+EVENTS_EXAMPLE = """retry: 1000
+
+event: started
+id: started
+data: {"status": "processing"}
+
+event: segment
+id: 1-57600
+data: {"index": 0, "pause": false, "reused": false, "text": {"start": 0, "end": 33}, …}
+
+event: succeeded
+id: ended
+data: {"id": "job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F", "object": "job", "status": "succeeded", …}
+
+"""
 
 _PROBLEMS: dict[int, tuple[str, str, str, str | None]] = {
     400: ("Malformed.", "The body is not JSON: …", "malformed_json", None),

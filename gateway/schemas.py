@@ -95,6 +95,7 @@ class Urls(_Shape):
     self: str
     audio: str
     cancel: str
+    events: str = Field(description="Its progress as Server-Sent Events.")
 
 
 class TextSpan(_Shape):

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from gateway.endings import Endings
 from gateway.health import Watch
 from gateway.known_engine import KnownEngine
+from gateway.news import News
 from gateway.pace import Pace
 from shared.addresses import AddressRules
 from shared.apikeys import KeyFile
@@ -36,6 +37,7 @@ class Services:
     resolver: Resolver
     watch: Watch
     endings: Endings
+    news: News
     pace: Pace
     engine: KnownEngine
     draining: asyncio.Event

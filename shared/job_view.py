@@ -56,7 +56,12 @@ def job_view(
         "metrics": _metrics(record),
         "custom_id": record.custom_id,
         "metadata": record.spec.metadata,
-        "urls": {"self": url, "audio": f"{url}/audio", "cancel": f"{url}/cancel"},
+        "urls": {
+            "self": url,
+            "audio": f"{url}/audio",
+            "cancel": f"{url}/cancel",
+            "events": f"{url}/events",
+        },
     }
 
 

@@ -84,6 +84,14 @@ local function ring(stage)
   redis.call('LPUSH', queue, message)
 end
 
+-- Word of a job's progress, once a script: whoever follows the job then looks for himself.
+local told = {}
+local function tell(uid)
+  if told[uid] then return end
+  told[uid] = true
+  redis.call('PUBLISH', 'kc:news:' .. uid, '')
+end
+
 -- Stage queues: plan and assemble -------------------------------------------------------------
 
 local function stage_queue(uid, stage)
@@ -227,6 +235,7 @@ local function end_job(uid, status, now, fields)
   redis.call('DECR', 'kc:queued_jobs')
   write_outbox(uid, 'job.' .. status, now)
   redis.call('PUBLISH', 'kc:ended', uid)
+  tell(uid)
 end
 
 local function fail_job(uid, code, message, now)
@@ -250,6 +259,7 @@ local function begin_stage(uid, stage, cap, now)
   if f[1] == 'queued' then
     move_job(uid, 'processing')
     redis.call('HSET', job, 'started_ms', now)
+    tell(uid)
   end
   local token = next_token()
   redis.call('HINCRBY', job, stage .. '_attempts', 1)
@@ -285,6 +295,7 @@ local function complete_segment(uid, index, segment, key, samples, reused)
     redis.call('HINCRBY', job_key(uid), 'reused', 1)
     count('segments_reused')
   end
+  tell(uid)
 end
 
 -- Where a worker stores a segment's audio: `worker.rendering` knows the same.

@@ -41,6 +41,7 @@ if slice.speech then redis.call('HSET', job, 'speech', 1) end
 redis.call('HSET', job, 'total', index, 'plan_bytes', slice.bytes, 'plan_chars', slice.chars,
   'plan_attempts', 0, 'plan_token', '')
 if waiting then offer_job(uid) end
+tell(uid)
 
 if not slice.final then
   enqueue_stage(uid, 'plan', now)

@@ -1,5 +1,6 @@
 """One key and another's job: by no route is there more to see or do than with a made-up id."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ PER_JOB: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"headers": {"If-None-Match": "*"}},
     ],
     ("HEAD", "/v1/jobs/{job_id}/audio"): [{}],
+    ("GET", "/v1/jobs/{job_id}/events"): [{}, {"headers": {"Last-Event-ID": "1-24000"}}],
+    ("GET", "/v1/jobs/{job_id}/segments/{index}/audio"): [{}, {"headers": {"Range": "bytes=0-9"}}],
     ("GET", "/v1/jobs/{job_id}/deliveries"): [{}],
     ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/replay"): [{}],
 }
@@ -122,6 +125,8 @@ def two(start: Starter, tmp_path: Path) -> Iterator[Two]:
         "succeeded": cluster.succeed(f"{WORD} text.", **fields, **hook),
         "failed": cluster.fail(),
     }
+    segments = cluster.redis.hget(f"kc:job:{jobs['succeeded']['id']}:segments", "0")
+    cluster.storage.put(json.loads(segments or b"")["key"], WORD.encode())
     cluster.deliver(DeliveryStatus.EXHAUSTED)
     canceled = cluster.submit(f"{WORD} text.", **fields, **hook)
     cluster.http.post(f"/v1/jobs/{canceled['id']}/cancel")
@@ -148,10 +153,12 @@ def two(start: Starter, tmp_path: Path) -> Iterator[Two]:
 def ask(
     client: httpx.Client, method: str, template: str, ids: dict[str, str], how: dict[str, Any]
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return an answer: status, headers but the date, body."""
-    answer = client.request(method, template.format(**ids), **how)
-    headers = {name: value for name, value in answer.headers.items() if name != "date"}
-    return answer.status_code, headers, answer.content
+    """Return an answer: status, headers but the date, body; of a stream how it begins."""
+    with client.stream(method, template.format(**ids), **how) as answer:
+        headers = {name: value for name, value in answer.headers.items() if name != "date"}
+        if headers.get("content-type", "").startswith("text/event-stream"):
+            return answer.status_code, headers, next(answer.iter_bytes())
+        return answer.status_code, headers, answer.read()
 
 
 def test_every_route_is_held_against_another_keys_jobs(tmp_path: Path) -> None:
@@ -161,11 +168,12 @@ def test_every_route_is_held_against_another_keys_jobs(tmp_path: Path) -> None:
 
 
 def test_another_keys_job_is_as_one_that_never_was_by_every_route(two: Two) -> None:
-    nowhere = {"job_id": new_uid(), "delivery_id": "whd_" + "0" * 26}
+    nowhere = {"job_id": new_uid(), "delivery_id": "whd_" + "0" * 26, "index": "0"}
     before = two.snapshot()
     seen_by_its_owner = set()
     for status, job in two.jobs.items():
         theirs = {
+            **nowhere,
             "job_id": job["id"],
             "delivery_id": two.deliveries.get(status, nowhere["delivery_id"]),
         }
