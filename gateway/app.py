@@ -22,6 +22,7 @@ from gateway.services import Services
 from shared.addresses import parse_rules
 from shared.apikeys import KeyFile
 from shared.connections import connect_async
+from shared.ledger.asks import Asks
 from shared.ledger.intake import Intake
 from shared.lookup import Resolver, system_resolver
 from shared.settings import Settings
@@ -56,6 +57,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake = Intake(connect_async(settings.redis_url))
+        endings = Endings(intake.client)
         services = Services(
             settings=settings,
             intake=intake,
@@ -64,8 +66,9 @@ def create_app(
             rules=rules,
             resolver=resolver,
             watch=Watch(intake, storage),
-            endings=Endings(intake.client),
             news=News(intake.client),
+            endings=endings,
+            asks=Asks(intake.client, endings),
             pace=Pace(intake),
             engine=KnownEngine(intake),
             draining=asyncio.Event(),

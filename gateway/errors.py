@@ -258,6 +258,8 @@ STATUSES: dict[type[errors.ClusterError], int] = {
     SystemFull: 503,
     NoEngine: 503,
     LedgerUnavailable: 503,
+    errors.PlannersBusy: 503,
+    errors.PlannersSilent: 503,
     errors.StorageUnavailable: 503,
 }
 """The status of each error, and of its subclasses that are not listed themselves."""

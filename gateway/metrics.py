@@ -48,6 +48,9 @@ TOTALS: dict[str, str] = {
 }
 """The ledger's running totals → the counters they are shown as."""
 
+ASK_OUTCOMES = ("answered", "failed", "refused", "unanswered")
+"""What became of questions to plan workers: `failed` says why, `refused` found no room."""
+
 WEBHOOK_OUTCOMES = ("delivered", "retried", "gone", "exhausted")
 
 
@@ -138,6 +141,12 @@ def _totals(snapshot: Snapshot) -> Iterator[Metric]:
     for outcome in WEBHOOK_OUTCOMES:
         outcomes.add_metric([outcome], totals.get(f"webhook_{outcome}", 0))
     yield outcomes
+    asks = CounterMetricFamily(
+        "kc_asks", "Questions to plan workers by outcome.", labels=["outcome"]
+    )
+    for outcome in ASK_OUTCOMES:
+        asks.add_metric([outcome], totals.get(f"asks_{outcome}", 0))
+    yield asks
 
 
 def _batch_sizes(sizes: dict[int, int]) -> Metric:

@@ -13,6 +13,7 @@ from gateway.news import News
 from gateway.pace import Pace
 from shared.addresses import AddressRules
 from shared.apikeys import KeyFile
+from shared.ledger.asks import Asks
 from shared.ledger.intake import Intake
 from shared.lookup import Resolver
 from shared.settings import Settings
@@ -38,6 +39,7 @@ class Services:
     watch: Watch
     endings: Endings
     news: News
+    asks: Asks
     pace: Pace
     engine: KnownEngine
     draining: asyncio.Event

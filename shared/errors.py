@@ -171,6 +171,18 @@ class ResolveFailed(TransientError):
     code = "webhook_unresolvable"
 
 
+class PlannersBusy(TransientError):
+    """Too many questions wait for the plan workers; ask again shortly."""
+
+    code = "planners_busy"
+
+
+class PlannersSilent(TransientError):
+    """No plan worker answered in time; ask again shortly."""
+
+    code = "planners_silent"
+
+
 class UnknownApiKey(PermanentError):
     """No API key has that id."""
 

@@ -10,8 +10,10 @@ import structlog
 
 from shared.errors import LostLease, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
+from shared.ledger.asks import Answers
 from shared.ledger.messages import NewSegment, PlanClaim, SegmentPayload
 from shared.steps import Step, reached
+from worker.answering import answer
 from worker.plan.planner import Planner
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
 from worker.stage import Stage
@@ -19,6 +21,12 @@ from worker.stage import Stage
 log = structlog.get_logger()
 
 UTF8_MOST_BYTES = 4
+ASKS_A_TURN = 4
+"""Questions that may be answered before a slice of a job is planned."""
+
+ANSWER_WITHIN_S = 30.0
+"""For one question, the loading of a language's dictionaries included; then the child is ended."""
+
 HASH_VERSION = "1"
 """Raise it when the same segment would have to sound different."""
 
@@ -60,6 +68,22 @@ class Planning(Stage):
     """Plans one slice of one job at a time."""
 
     planner: Planner
+
+    def __post_init__(self) -> None:
+        self._answers = Answers(self.ledger.client)
+
+    def answer_asks(self) -> bool:
+        """Answer a few of the questions that wait; return whether there may be more."""
+        for _ in range(ASKS_A_TURN):
+            ask = self._answers.take()
+            if ask is None:
+                return False
+            with self.note.busy("answering", within_s=ANSWER_WITHIN_S):
+                try:
+                    self._answers.give(ask, answer(self.planner, ask))
+                except PermanentError as error:
+                    self._answers.refuse(ask, error)
+        return True
 
     @contextmanager
     def busy(self, claim: PlanClaim) -> Iterator[None]:

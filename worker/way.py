@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 
 def plan(stage: "Planning") -> bool:
-    """Text → segments. Returns whether more waits."""
+    """Text → segments, and questions → answers. Returns whether more waits."""
+    asked = stage.answer_asks()
     claim = stage.ledger.claim_plan(bytes_most=stage.window_bytes)
     if claim is None:
-        return False
+        return asked
     with stage.busy(claim):
         window = stage.window(claim)
         sliced = stage.split_into_segments(claim, window)
         stage.record(claim, window, sliced)
-    return claim.more
+    return claim.more or asked
 
 
 def synth(stage: "Rendering") -> bool:

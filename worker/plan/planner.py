@@ -33,6 +33,7 @@ class _Findings:
 
     segments: list[PlannedSegment] = field(default_factory=list)
     warnings: list[PlanWarning] = field(default_factory=list)
+    guessed: dict[str, str] = field(default_factory=dict)
 
 
 class Planner:
@@ -87,7 +88,9 @@ class Planner:
             consumed = len(text)
         elif not text.strip():
             consumed = max(text.rfind("\n"), 0) or len(text)
-        return PlannedSlice(tuple(found.segments), consumed, tuple(found.warnings))
+        return PlannedSlice(
+            tuple(found.segments), consumed, tuple(found.warnings), tuple(found.guessed.items())
+        )
 
     def _plan(
         self, text: str, paragraph: Paragraph, language: Language, offset: int, found: _Findings
@@ -146,6 +149,7 @@ class Planner:
         # An override's place counts characters, so text that has one is left as it is.
         text = piece.text if piece.overrides else unicodedata.normalize("NFC", piece.text)
         said = self.g2p(language).pronounce(text, piece.overrides)
+        found.guessed |= said.guessed
         phonemes = keep_known(said.phonemes)
         if len(phonemes) > MAX_PHONEMES:
             parts = _halve(piece, times=math.ceil(math.log2(len(phonemes) / MAX_PHONEMES)))

@@ -55,8 +55,10 @@ class PlannedSlice:
         segments: in the order of the text.
         consumed: how many characters of the window they account for; the next window starts there.
         warnings: about stretches that gave no segment.
+        guessed: words of it that stand in no dictionary, with how they are said all the same.
     """
 
     segments: tuple[PlannedSegment, ...]
     consumed: int
     warnings: tuple[PlanWarning, ...] = ()
+    guessed: tuple[tuple[str, str], ...] = ()

@@ -16,10 +16,13 @@ class Pronunciation:
     Attributes:
         phonemes: misaki's, not yet filtered to the model's alphabet; may be empty.
         unknown: the words that have no sound in `phonemes`, in order.
+        guessed: words that stand in no dictionary, each with how rules have it said; only where
+            the language has a dictionary.
     """
 
     phonemes: str
     unknown: tuple[str, ...] = ()
+    guessed: tuple[tuple[str, str], ...] = ()
 
 
 class G2P(Protocol):

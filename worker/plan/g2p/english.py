@@ -18,6 +18,9 @@ from worker.plan.markup import Override
 TAGGER = "en_core_web_sm"
 """spaCy's model that tells nouns from verbs, so that "to record" and "a record" sound right."""
 
+ESPEAK_RATING = 2
+"""What misaki rates a word with that it had espeak say; its dictionaries' have 3 and 4."""
+
 MAX_DIGITS = 15
 """Longer numbers are read digit by digit: beyond the trillions misaki spells the words it lacks."""
 
@@ -79,7 +82,8 @@ class EnglishG2P:
             for token in tokens
             if any(map(str.isalnum, token.text)) and not is_audible(token.phonemes or "")
         )
-        return Pronunciation(phonemes, foreign + unknown)
+        guessed = tuple((token.text, token.phonemes) for token in tokens if _is_guessed(token))
+        return Pronunciation(phonemes, foreign + unknown, guessed)
 
     def tokens(self, text: str, overrides: Sequence[Override] = ()) -> list[Any]:
         """Return misaki's tokens (`MToken`), as upstream's `KPipeline.en_tokenize` takes them."""
@@ -131,6 +135,13 @@ class EnglishG2P:
         elif word in ("--", "---"):
             token.phonemes, token._.rating = "—", 3  # A typewriter's dash; misaki drops it.
         return token
+
+
+def _is_guessed(token: Any) -> bool:
+    """Tell whether espeak's rules had to say a word that misaki's dictionaries lack."""
+    # misaki writes a rating into the token or into its extras, wherever it stands at that moment.
+    ratings = (token._.rating, getattr(token, "rating", None))
+    return ESPEAK_RATING in ratings and is_audible(token.phonemes or "")
 
 
 def _gaps(text: str) -> set[int]:
