@@ -14,7 +14,7 @@ log = structlog.get_logger()
 CLIENT_GONE = 499
 """Logged when the client left before its answer; nginx's number for it."""
 
-QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
+QUIET_ROUTES = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines: logged only when they fail."""
 
 

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from gateway import audio, cluster, deliveries, events, health, jobs, metrics, segments
 from gateway.access import Access
 from gateway.body_limit import BODY_TIMEOUT_S, BodyLimit, max_body_bytes
+from gateway.cross_origin import cross_origin
 from gateway.endings import Endings
 from gateway.error_handlers import install_error_handlers
 from gateway.health import Watch
@@ -43,7 +45,8 @@ def create_app(
         body_timeout_s: seconds in which a request's body must have arrived.
 
     Raises:
-        InvalidSettings: the key file, the webhook rules or the storage URL are unusable.
+        InvalidSettings: the key file, the webhook rules, the storage URL or the origins are
+            unusable.
     """
     # Opened here, so that a bad setting stops the process before it listens; none needs a network.
     keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
@@ -103,6 +106,8 @@ def create_app(
         max_bytes=max_body_bytes(settings.max_input_chars),
         timeout_s=body_timeout_s,
     )
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, **cross_origin(settings.cors_origins))
     app.add_middleware(Access, meters=app.state.meters)
     return app
 

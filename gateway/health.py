@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse
 
-from gateway.schemas import Live, Ready
+from gateway.schemas import Healthy, Live, Ready
 from shared.errors import ClusterError
 from shared.ledger.intake import Intake
 from shared.storage import Storage
@@ -149,6 +149,12 @@ router = APIRouter(tags=["health"])
 async def live() -> JSONResponse:
     """Answer as long as the event loop turns."""
     return JSONResponse({"status": "live"})
+
+
+@router.get("/health", response_model=Healthy)
+async def healthy() -> JSONResponse:
+    """Answer as `/health/live` does, to probes written for Kokoro-FastAPI."""
+    return JSONResponse({"status": "healthy"})
 
 
 @router.get("/health/ready", response_model=Ready, responses={503: {"model": Ready}})

@@ -243,6 +243,12 @@ class Live(_Shape):
     status: Literal["live"]
 
 
+class Healthy(_Shape):
+    """The event loop turns."""
+
+    status: Literal["healthy"]
+
+
 class Ready(_Shape):
     """Whether a job can be accepted, and what it hangs on."""
 

@@ -208,6 +208,11 @@ class Settings(BaseSettings):
         repr=False,
         description="`whsec_…`; several while rotating, with spaces between, the new one first.",
     )
+    cors_origins: str = Field(
+        "",
+        description="Web pages of other origins that may call the gateway: "
+        "`https://app.example,…`, or `*` for all.",
+    )
     webhook_allow_private: str = Field(
         "", description="Private networks webhooks may go to: `10.0.0.0/8,…`."
     )

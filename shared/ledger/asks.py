@@ -118,7 +118,7 @@ class Asks:
         ttl_ms = max(1, int(timeout_s * 1000))
         give_up_at = time.monotonic() + timeout_s
         async with self._hearing.of(ask_id) as told:
-            args = [ask_id, owner, question, ttl_ms, WAITING_MOST, OWN_MOST]
+            args: list[str | int] = [ask_id, owner, question, ttl_ms, WAITING_MOST, OWN_MOST]
             if not await self._put(args=args):
                 raise PlannersBusy()
             while (left_s := give_up_at - time.monotonic()) > 0:
@@ -128,7 +128,7 @@ class Asks:
                 answer = await self._client.getdel(f"kc:answer:{ask_id}")
                 if answer is not None:
                     return _read(str(answer))
-        await self._client.hincrbyfloat("kc:totals", "asks_unanswered", 1)  # type: ignore[misc]
+        await self._client.hincrbyfloat("kc:totals", "asks_unanswered", 1)
         raise PlannersSilent()
 
 

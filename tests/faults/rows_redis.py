@@ -22,8 +22,8 @@ def begun(cluster: FaultCluster, jobs: list[str]) -> list[tuple[str, int]]:
 )
 def redis_killed(run: Run) -> None:
     with run.cluster() as cluster:
-        # Fast enough for what clients held back meanwhile: what is timed is the cluster's return, and
-        # sixty jobs that come at once and share a slow device all end late.
+        # Fast enough for what clients held back meanwhile: what is timed is the cluster's return,
+        # and sixty jobs that come at once and share a slow device all end late.
         cluster.start_all(model="scripted:sleep_s=0.2", batch_max=2)
         with Probes(cluster) as probes, stream(cluster, per_s=2, sentences=2):
             for away_s in (3, 30, 3)[: run.times(3, quick=1)]:

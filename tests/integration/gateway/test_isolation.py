@@ -50,6 +50,7 @@ WITHOUT_A_JOBS_ID = {
     ("GET", "/v1/models"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/workers"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/cluster"): "test_what_all_may_see_names_no_job",
+    ("GET", "/health"): "test_what_all_may_see_names_no_job",
     ("GET", "/health/live"): "test_what_all_may_see_names_no_job",
     ("GET", "/health/ready"): "test_what_all_may_see_names_no_job",
     ("GET", "/metrics"): "test_what_all_may_see_names_no_job",

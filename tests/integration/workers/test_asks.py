@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from shared.errors import PlannersSilent
-from shared.ledger.asks import Answers
+from shared.ledger.asks import Answers, Asks
 from shared.ledger.states import JobStatus
-from tests.integration.ledger.test_asks import Asks, run
+from tests.integration.ledger.test_asks import run
 from tests.integration.workers.conftest import Cluster
 from worker.note import read_notes
 
