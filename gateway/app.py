@@ -8,9 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from gateway import audio, cluster, deliveries, events, health, jobs, metrics, segments
+from gateway import (
+    audio,
+    cluster,
+    deliveries,
+    events,
+    health,
+    jobs,
+    lexicons,
+    metrics,
+    segments,
+)
 from gateway.access import Access
-from gateway.body_limit import BODY_TIMEOUT_S, BodyLimit, max_body_bytes
+from gateway.body_limit import BODY_TIMEOUT_S, BodyBounds, BodyLimit
 from gateway.cross_origin import cross_origin
 from gateway.endings import Endings
 from gateway.error_handlers import install_error_handlers
@@ -26,6 +36,7 @@ from shared.apikeys import KeyFile
 from shared.connections import connect_async
 from shared.ledger.asks import Asks
 from shared.ledger.intake import Intake
+from shared.ledger.lexicons import Lexicons
 from shared.lookup import Resolver, system_resolver
 from shared.settings import Settings
 from shared.storage import open_storage
@@ -64,6 +75,7 @@ def create_app(
         services = Services(
             settings=settings,
             intake=intake,
+            lexicons=Lexicons(intake.client),
             storage=storage,
             keys=keys,
             rules=rules,
@@ -96,14 +108,14 @@ def create_app(
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
-    for part in (jobs, audio, segments, events, deliveries, cluster, health, metrics):
+    for part in (jobs, audio, segments, events, deliveries, lexicons, cluster, health, metrics):
         app.include_router(part.router)
     install_error_handlers(app)
     install_openapi(app)
     # The last one added is the outermost.
     app.add_middleware(
         BodyLimit,
-        max_bytes=max_body_bytes(settings.max_input_chars),
+        bounds=BodyBounds(settings),
         timeout_s=body_timeout_s,
     )
     if settings.cors_origins:

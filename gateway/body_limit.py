@@ -6,6 +6,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, error_response
+from shared.settings import Settings
 
 BODY_TIMEOUT_S = 60.0
 """Seconds from a request's headers to the end of its body."""
@@ -17,9 +18,26 @@ FIELDS_BYTES = 64 * 1024
 """For all fields but the input."""
 
 
+LEXICON_BYTES = 4 * 1024 * 1024
+"""For a lexicon; one at its limits has half of that, generously indented."""
+
+
 def max_body_bytes(max_input_chars: int) -> int:
     """Return the size that no request within the limits exceeds."""
     return BYTES_PER_CHAR * max_input_chars + FIELDS_BYTES
+
+
+class BodyBounds:
+    """How many bytes the body of each request may have."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._job_bytes = max_body_bytes(settings.max_input_chars)
+
+    def most(self, scope: Scope) -> int:
+        """Return the bound of a request, by its method and path."""
+        if scope["method"] == "PUT" and scope["path"].startswith("/v1/lexicons/"):
+            return LEXICON_BYTES
+        return self._job_bytes
 
 
 class BodyLimit:
@@ -27,13 +45,13 @@ class BodyLimit:
 
     Args:
         app: what it protects.
-        max_bytes: of one body.
+        bounds: of each body.
         timeout_s: for one body.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float = BODY_TIMEOUT_S) -> None:
+    def __init__(self, app: ASGIApp, bounds: BodyBounds, timeout_s: float = BODY_TIMEOUT_S) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._bounds = bounds
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,8 +60,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._max_bytes:
-            await error_response(self._too_large())(scope, receive, send)
+        most = self._bounds.most(scope)
+        if not declared.isdigit() or int(declared) > most:
+            await error_response(_too_large(most))(scope, receive, send)
             return
         deadline = time.monotonic() + self._timeout_s
         received = 0
@@ -60,15 +79,16 @@ class BodyLimit:
                 raise BodyTooSlow(headers={"Connection": "close"}) from error
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
-            if received > self._max_bytes:
-                raise self._too_large()
+            if received > most:
+                raise _too_large(most)
             return message
 
         await self._app(scope, guarded, send)
 
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"The body is larger than {self._max_bytes} bytes, and so than any job may be.",
-            param="input",
-            headers={"Connection": "close"},
-        )
+
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is larger than {most} bytes, and so than any that is taken here.",
+        param="input",
+        headers={"Connection": "close"},
+    )

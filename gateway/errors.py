@@ -94,6 +94,12 @@ class SegmentNotFound(NotFound):
     code = "segment_not_found"
 
 
+class LexiconNotFound(NotFound):
+    """You have no lexicon of that name, or no longer that version of it."""
+
+    code = "lexicon_not_found"
+
+
 class BodyTooSlow(ApiError):
     """The body took too long to arrive."""
 
@@ -104,6 +110,12 @@ class Conflict(ApiError):
     """The resource is not in a state that allows this."""
 
     code = "conflict"
+
+
+class LexiconsFull(Conflict):
+    """You have as many lexicons as a key may have; delete one first."""
+
+    code = "lexicons_full"
 
 
 class JobTerminal(Conflict):

@@ -4,8 +4,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from gateway.errors import error_body
+from gateway.lexicon_requests import LexiconRequest
 from gateway.requests import JobRequest
 from gateway.schemas import Error
 
@@ -54,6 +56,7 @@ JOB_EXAMPLE: dict[str, Any] = {
     },
     "custom_id": "greeting-1",
     "metadata": {"campaign": "spring"},
+    "lexicons": ["names@3"],
     "urls": {
         "self": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
         "audio": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/audio",
@@ -128,13 +131,14 @@ def accepted(description: str) -> dict[str, Any]:
     }
 
 
-JOB_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": _REF.format(model="JobRequest")}}},
-    }
-}
-"""For routes that read the body themselves, to answer 400 and 415 in the one form."""
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Declare the body of a route that reads it itself, to answer 400 and 415 in the one form."""
+    ref = _REF.format(model=model.__name__)
+    content = {"application/json": {"schema": {"$ref": ref}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+JOB_BODY = json_body(JobRequest)
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -153,8 +157,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document["components"]["schemas"]
-    body = JobRequest.model_json_schema(ref_template=_REF)
-    schemas |= {**body.pop("$defs", {}), "JobRequest": body}
+    for model in (JobRequest, LexiconRequest):
+        body = model.model_json_schema(ref_template=_REF)
+        schemas |= {**body.pop("$defs", {}), model.__name__: body}
     schemas["Job"]["example"] = JOB_EXAMPLE
     # FastAPI's own shape of a 422, which no answer has.
     for name in ("HTTPValidationError", "ValidationError"):

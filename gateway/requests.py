@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from gateway.errors import MalformedJson, UnsupportedMediaType
 from gateway.offload import offload
 from shared.addresses import MAX_URL_CHARS
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, InvalidLexicon
 from shared.formats import AudioFormat
 from shared.ledger.states import Lane
+from shared.lexicon import MAX_JOB_LEXICONS, check_reference
 from shared.settings import Settings
 
 MAX_PARTS = 2000
@@ -100,6 +101,13 @@ class JobRequest(_Strict):
     metadata: dict[
         Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
     ] = Field(default_factory=dict, max_length=16, description="Handed back as it came.")
+    lexicons: list[Annotated[str, Field(max_length=80)]] = Field(
+        default_factory=list,
+        max_length=MAX_JOB_LEXICONS,
+        description="Your stored lexicons to speak with, `name` or `name@version`; the first that "
+        "has a word decides. A later change to a lexicon does not change the job.",
+        examples=[["names", "products@3"]],
+    )
 
     @field_validator("outputs")
     @classmethod
@@ -118,6 +126,14 @@ class JobRequest(_Strict):
         if custom_id is not None and not custom_id.isprintable():
             raise ValueError("only printable characters are allowed")
         return custom_id
+
+    @field_validator("lexicons")
+    @classmethod
+    def _check_lexicons(cls, lexicons: list[str]) -> list[str]:
+        names = [check_reference(lexicon).partition("@")[0] for lexicon in lexicons]
+        if len(set(names)) != len(names):
+            raise InvalidLexicon("A lexicon is named twice.", param="lexicons")
+        return lexicons
 
     @property
     def formats(self) -> tuple[AudioFormat, ...]:
@@ -138,6 +154,8 @@ class JobRequest(_Strict):
     def canonical(self) -> bytes:
         """Return the request as bytes that are equal for requests that mean the same."""
         fields = self.model_dump(mode="json")
+        if not self.lexicons:
+            del fields["lexicons"]  # as before there were any: a repeat stays one over an upgrade
         return json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -152,10 +170,10 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check_size(body: bytes) -> None:
+def _check_size(body: bytes, max_parts: int, max_outside_bytes: int) -> None:
     # Parsed, `[[],[],…` takes 25 times the memory that it is sent in.
     parts = outside = string_bytes = 0
-    for part in islice(_PART.finditer(body), MAX_PARTS):
+    for part in islice(_PART.finditer(body), max_parts):
         parts += 1
         if part.lastgroup:
             string_bytes = part.end() - part.start()
@@ -164,17 +182,24 @@ def _check_size(body: bytes) -> None:
             # An unknown name is quoted in the error that tells of it, several times over.
             if string_bytes > MAX_NAME_BYTES and part.group() == b":":
                 raise MalformedJson("The body has a field with a name longer than any field's.")
-    if parts == MAX_PARTS or outside > MAX_OUTSIDE_BYTES:
-        raise MalformedJson("The body has far more names, values or blanks than any job.")
+    if parts == max_parts or outside > max_outside_bytes:
+        raise MalformedJson("The body has far more names, values or blanks than any that is asked.")
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(
+    body: bytes, *, max_parts: int = MAX_PARTS, max_outside_bytes: int = MAX_OUTSIDE_BYTES
+) -> Any:
     """Parse a request's body, strictly.
+
+    Args:
+        body: as it came.
+        max_parts: see `MAX_PARTS`; its default is a job's.
+        max_outside_bytes: see `MAX_OUTSIDE_BYTES`; its default is a job's.
 
     Raises:
         MalformedJson: it is not UTF-8, not JSON, has too many parts, or a number too large.
     """
-    _check_size(body)
+    _check_size(body, max_parts, max_outside_bytes)
     try:
         return json.loads(
             body.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
@@ -191,13 +216,11 @@ def parse_json(body: bytes) -> Any:
         raise MalformedJson("The body has a number too large for any field.") from error
 
 
-async def read_job_request(request: Request) -> JobRequest:
-    """Read and check the body of a submission, off the event loop.
+async def read_json_body(request: Request) -> bytes:
+    """Return the body of a request that says it is JSON.
 
     Raises:
-        UnsupportedMediaType: it does not say that it is JSON, or is compressed.
-        MalformedJson: it is not.
-        ValidationError: a field is missing, unknown or bad.
+        UnsupportedMediaType: it does not say so, or is compressed.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -206,5 +229,16 @@ async def read_job_request(request: Request) -> JobRequest:
     if coding != "identity":
         # Nothing is ever decompressed here, so that a small body stays small.
         raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
-    body = await request.body()
+    return await request.body()
+
+
+async def read_job_request(request: Request) -> JobRequest:
+    """Read and check the body of a submission, off the event loop.
+
+    Raises:
+        UnsupportedMediaType: it does not say that it is JSON, or is compressed.
+        MalformedJson: it is not.
+        ValidationError: a field is missing, unknown or bad.
+    """
+    body = await read_json_body(request)
     return await offload(len(body), lambda: JobRequest.model_validate(parse_json(body)))

@@ -138,6 +138,7 @@ class Job(_Shape):
     metrics: Metrics
     custom_id: str | None
     metadata: dict[str, str]
+    lexicons: list[str] = Field(description="Those it is spoken with, each with its version.")
     urls: Urls
     segments: list[Segment] | None = Field(None, description="With `?include=segments`.")
 
@@ -235,6 +236,42 @@ class ClusterState(_Shape):
     chars_per_s: float | None = Field(description="The same in characters of text.")
     jobs_by_status: dict[JobStatus, int]
     workers: int = Field(description="Heard of in the last seconds, of every stage.")
+
+
+class LexiconVersion(_Shape):
+    """One version of a lexicon."""
+
+    version: int
+    created_at: AwareDatetime
+    language: Language | None
+    entries_total: int
+    bytes: int
+
+
+class LexiconEntry(_Shape):
+    """A word and how it is said: by phonemes, or by another spelling."""
+
+    word: str
+    phonemes: str | None
+    respelling: str | None
+    case_sensitive: bool
+
+
+class Lexicon(LexiconVersion):
+    """A stored pronunciation lexicon; without its entries in lists and after a change."""
+
+    object: Literal["lexicon"]
+    name: str
+    updated_at: AwareDatetime = Field(description="When this version was made.")
+    versions: list[LexiconVersion] = Field(description="Those still kept, the newest first.")
+    entries: list[LexiconEntry] | None = None
+
+
+class LexiconList(_Shape):
+    """Your lexicons, by name."""
+
+    object: Literal["list"]
+    data: list[Lexicon]
 
 
 class Live(_Shape):

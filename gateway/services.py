@@ -15,6 +15,7 @@ from shared.addresses import AddressRules
 from shared.apikeys import KeyFile
 from shared.ledger.asks import Asks
 from shared.ledger.intake import Intake
+from shared.ledger.lexicons import Lexicons
 from shared.lookup import Resolver
 from shared.settings import Settings
 from shared.storage import Storage
@@ -32,6 +33,7 @@ class Services:
 
     settings: Settings
     intake: Intake
+    lexicons: Lexicons
     storage: Storage
     keys: KeyFile | None
     rules: AddressRules

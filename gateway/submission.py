@@ -20,6 +20,7 @@ from gateway.offload import offload
 from gateway.requests import JobRequest, WebhookRequest
 from gateway.services import Services
 from shared.addresses import check_url
+from shared.errors import UnknownLexicon
 from shared.languages import language_of_voice, parse_language
 from shared.ledger.intake import Submission, Verdict
 from shared.ledger.records import JobRecord, JobSpec, NewJob
@@ -123,6 +124,7 @@ async def prepare(
         webhook_host=webhook_host,
         webhook_events=" ".join(request.webhook.events) if request.webhook else None,
         stand_in=engine.stand_in,
+        lexicons=tuple(request.lexicons),
     )
 
 
@@ -131,6 +133,11 @@ async def _accepted(services: Services, submission: Submission) -> Accepted:
     match submission.verdict:
         case Verdict.CONFLICT:
             raise IdempotencyConflict()
+        case Verdict.UNKNOWN_LEXICON:
+            raise UnknownLexicon(
+                f"You have no lexicon {submission.missing!r}; GET /v1/lexicons lists yours.",
+                param="lexicons",
+            )
         case Verdict.RATE_LIMITED:
             raise RateLimited(retry_after_s=max(1, submission.retry_after_s))
         case Verdict.KEY_FULL:

@@ -57,6 +57,18 @@ class InvalidMarkup(InvalidInput):
     code = "invalid_markup"
 
 
+class InvalidLexicon(InvalidInput):
+    """A lexicon, or the name of one, is not well-formed."""
+
+    code = "invalid_lexicon"
+
+
+class UnknownLexicon(InvalidInput):
+    """You have no lexicon of that name, or no longer that version of it."""
+
+    code = "unknown_lexicon"
+
+
 class UnknownVoice(InvalidInput):
     """No voice of that name is loaded."""
 

@@ -56,6 +56,7 @@ def job_view(
         "metrics": _metrics(record),
         "custom_id": record.custom_id,
         "metadata": record.spec.metadata,
+        "lexicons": list(record.lexicons),
         "urls": {
             "self": url,
             "audio": f"{url}/audio",

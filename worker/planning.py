@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -12,8 +12,10 @@ from shared.errors import LostLease, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.asks import Answers
 from shared.ledger.messages import NewSegment, PlanClaim, SegmentPayload
+from shared.lexicon import Lexicon
 from shared.steps import Step, reached
 from worker.answering import answer
+from worker.plan.lexicon import WordBook
 from worker.plan.planner import Planner
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
 from worker.stage import Stage
@@ -26,6 +28,9 @@ ASKS_A_TURN = 4
 
 ANSWER_WITHIN_S = 30.0
 """For one question, the loading of a language's dictionaries included; then the child is ended."""
+
+BOOKS_AT_HAND = 8
+"""Jobs whose lexicons a planner keeps ready, the last ones: they take up to megabytes each."""
 
 HASH_VERSION = "1"
 """Raise it when the same segment would have to sound different."""
@@ -68,6 +73,7 @@ class Planning(Stage):
     """Plans one slice of one job at a time."""
 
     planner: Planner
+    _books: dict[tuple[str, ...], WordBook] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._answers = Answers(self.ledger.client)
@@ -122,7 +128,28 @@ class Planning(Stage):
             language=claim.spec.language,
             offset=claim.chars_done,
             final=window.final,
+            rewrites=[self._word_book(claim)] if claim.lexicons else [],
         )
+
+    def _word_book(self, claim: PlanClaim) -> WordBook:
+        """Return the job's lexicons, ready to be applied."""
+        key = (claim.spec.language, *claim.lexicons)
+        book = self._books.pop(key, None)
+        if book is None:
+            book = WordBook(
+                [self._lexicon(digest) for digest in claim.lexicons], claim.spec.language
+            )
+            while len(self._books) >= BOOKS_AT_HAND:
+                del self._books[next(iter(self._books))]
+        self._books[key] = book
+        return book
+
+    def _lexicon(self, digest: str) -> Lexicon:
+        body = self.persist(lambda: self.ledger.lexicon(digest))
+        if body is None:
+            # It is kept for as long as the job has not ended.
+            raise LostLease("The job's lexicon is gone, and so is the job.")
+        return Lexicon.from_json(body)
 
     def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> None:
         """Write a planned slice into the ledger."""

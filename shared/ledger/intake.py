@@ -38,6 +38,8 @@ class Verdict(StrEnum):
     """Too many queued characters for this key."""
     FULL = "full"
     """Too much queued in the whole cluster."""
+    UNKNOWN_LEXICON = "unknown_lexicon"
+    """The owner has no such lexicon, or no longer that version of it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Submission:
         retry_after_s: for `RATE_LIMITED`.
         record: the job, for `CREATED` and `EXISTING`.
         queue_position: how many jobs are planned before it; None once planning has begun.
+        missing: the lexicon, for `UNKNOWN_LEXICON`.
     """
 
     verdict: Verdict
@@ -75,6 +78,7 @@ class Submission:
     retry_after_s: int = 0
     record: JobRecord | None = None
     queue_position: int | None = None
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,8 @@ class Intake:
         verdict = Verdict(word)
         if verdict is Verdict.CONFLICT:
             return Submission(verdict, value)
+        if verdict is Verdict.UNKNOWN_LEXICON:
+            return Submission(verdict, None, missing=value)
         if not job_now:
             return Submission(verdict, None, int(value))
         row, place = job_now

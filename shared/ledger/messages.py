@@ -19,6 +19,7 @@ class PlanClaim:
         chars_done: the same in characters.
         segments_total: planned so far.
         more: whether others waited when it was claimed; who comes later rings.
+        lexicons: digests of those the job was submitted with, in its order.
     """
 
     uid: str
@@ -32,6 +33,7 @@ class PlanClaim:
     id: str
     segments_total: int
     more: bool
+    lexicons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

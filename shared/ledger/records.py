@@ -63,6 +63,7 @@ class NewJob:
         client_id: the client's own id, with PUT.
         share: the owner's weight in the fair queue.
         stand_in: whether the engine is one; a job whose audio is all reused meets no engine.
+        lexicons: `name` or `name@3` each; the ledger makes exact versions of them.
     """
 
     uid: str
@@ -82,6 +83,7 @@ class NewJob:
     webhook_host: str | None = None
     webhook_events: str | None = None
     stand_in: bool | None = None
+    lexicons: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Encode all but the input, absent fields left out (cjson would read null as a value)."""
@@ -154,6 +156,7 @@ class JobRecord:
     error_message: str | None
     webhook_url: str | None
     purged: bool
+    lexicons: tuple[str, ...] = ()
 
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> "JobRecord":
@@ -200,6 +203,9 @@ class JobRecord:
             error_message=fields.get("error_message"),
             webhook_url=fields.get("webhook_url"),
             purged="purged" in fields,
+            lexicons=tuple(
+                lexicon.partition(":")[0] for lexicon in fields.get("lexicons", "").split()
+            ),
         )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.exceptions import ResponseError
@@ -91,7 +91,9 @@ class WorkLedger:
         if not row:
             return None
         *fields, window = row
-        uid, token, done, chars_done, spec, owner, engine, job_id, total, more = _texts(fields)
+        uid, token, done, chars_done, spec, owner, engine, job_id, total, lexicons, more = _texts(
+            fields
+        )
         return PlanClaim(
             uid,
             token,
@@ -104,7 +106,12 @@ class WorkLedger:
             job_id,
             int(total),
             more != "0",
+            tuple(lexicon.rpartition(":")[2] for lexicon in lexicons.split()),
         )
+
+    def lexicon(self, digest: str) -> bytes | None:
+        """Return a lexicon as `Lexicon.to_json` wrote it; None once no open job needs it."""
+        return cast("bytes | None", self.client.hget(f"kc:lexicon:{digest}", "body"))
 
     def add_segments(
         self,

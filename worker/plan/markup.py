@@ -28,12 +28,13 @@ _UNSPACED = (Language.JAPANESE, Language.MANDARIN)
 
 @dataclass(frozen=True)
 class Override:
-    """What the author wants of a stretch of spoken text.
+    """What is prescribed for a stretch of spoken text: by the author, or by a lexicon.
 
     Attributes:
         start: index of its first character in the spoken text.
         end: index after its last.
-        phonemes: to be spoken instead; empty when only stress or number style is asked for.
+        phonemes: to be spoken instead; empty when only stress or number style is asked for, or
+            nothing but that the stretch is not parted.
         stress: misaki's shift of stress, -2 to 2; English only.
         number_style: misaki's number flags out of `a`, `n` and `&`; English only.
     """
@@ -43,6 +44,11 @@ class Override:
     phonemes: str = ""
     stress: float | None = None
     number_style: str = ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it says anything of how the stretch sounds."""
+        return bool(self.phonemes or self.number_style) or self.stress is not None
 
 
 def _start(override: Override) -> int:

@@ -7,16 +7,17 @@ A paragraph is packed by itself, so an edit changes the segments of its own para
 
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from shared.alphabet import is_audible, keep_known
 from shared.languages import Language
 from shared.markup import LONGEST_MARK_CHARS
-from worker.plan.alphabet import is_audible, keep_known
 from worker.plan.g2p import G2P, make_g2p
 from worker.plan.markup import Silence, SpokenText, resolve
 from worker.plan.packing import MAX_PHONEMES, Packer, Sentence
 from worker.plan.paragraphs import Paragraph, paragraphs
+from worker.plan.rewriting import Rewrite
 from worker.plan.segment import PlannedSegment, PlannedSlice, PlanWarning
 from worker.plan.sentences import cut_point, sentences
 
@@ -29,8 +30,13 @@ _IN_SIGHT_CHARS = LONGEST_MARK_CHARS + 100
 
 @dataclass
 class _Findings:
-    """What planning one window has come to so far."""
+    """What planning one window has come to so far.
 
+    Attributes:
+        rewrites: passes over the spoken text, in order.
+    """
+
+    rewrites: Sequence[Rewrite]
     segments: list[PlannedSegment] = field(default_factory=list)
     warnings: list[PlanWarning] = field(default_factory=list)
     guessed: dict[str, str] = field(default_factory=dict)
@@ -57,7 +63,13 @@ class Planner:
         return self.g2p(language).degraded
 
     def plan_slice(
-        self, text: str, *, language: Language, offset: int, final: bool
+        self,
+        text: str,
+        *,
+        language: Language,
+        offset: int,
+        final: bool,
+        rewrites: Sequence[Rewrite] = (),
     ) -> PlannedSlice:
         """Plan a window of a job's input.
 
@@ -70,12 +82,13 @@ class Planner:
             language: of the text.
             offset: index of the window's first character in the job's input.
             final: True when the input ends with the window; all of it is then consumed.
+            rewrites: passes over the spoken text, in order: normalisation, lexicons.
 
         Raises:
             InvalidMarkup: a malformed mark, which `shared.markup.check_input` finds beforehand.
             LanguageUnavailable: see `g2p`.
         """
-        found = _Findings()
+        found = _Findings(rewrites)
         at_line_start = offset == 0 or text[:1] in ("\n", "\r")
         consumed = 0
         for paragraph in paragraphs(text, at_line_start=at_line_start, final=final):
@@ -97,7 +110,7 @@ class Planner:
     ) -> None:
         """Plan a whole paragraph."""
         packer = Packer(_joiner(language))
-        for piece in _pieces(text, paragraph, language, offset):
+        for piece in _pieces(text, paragraph, language, offset, found.rewrites):
             for item in self._pronounce(piece, language, found):
                 found.segments.extend(packer.add(item))
         found.segments.extend(packer.close())
@@ -113,7 +126,7 @@ class Planner:
         packer = Packer(_joiner(language))
         sure_end = offset + len(text) - _IN_SIGHT_CHARS
         consumed_to = offset
-        for piece in _pieces(text, paragraph, language, offset):
+        for piece in _pieces(text, paragraph, language, offset, found.rewrites):
             last = piece.end if isinstance(piece, Silence) else max(piece.ends, default=0)
             if last > sure_end:
                 break
@@ -146,9 +159,10 @@ class Planner:
             return
         if not piece.text:
             return
+        overrides = [override for override in piece.overrides if override.asks]
         # An override's place counts characters, so text that has one is left as it is.
-        text = piece.text if piece.overrides else unicodedata.normalize("NFC", piece.text)
-        said = self.g2p(language).pronounce(text, piece.overrides)
+        text = piece.text if overrides else unicodedata.normalize("NFC", piece.text)
+        said = self.g2p(language).pronounce(text, overrides)
         found.guessed |= said.guessed
         phonemes = keep_known(said.phonemes)
         if len(phonemes) > MAX_PHONEMES:
@@ -170,7 +184,11 @@ class Planner:
 
 
 def _pieces(
-    text: str, paragraph: Paragraph, language: Language, offset: int
+    text: str,
+    paragraph: Paragraph,
+    language: Language,
+    offset: int,
+    rewrites: Sequence[Rewrite],
 ) -> Iterator[SpokenText | Silence]:
     """Yield the sentences and the pauses of a paragraph, in order."""
     source = text[paragraph.start : paragraph.end]
@@ -178,8 +196,11 @@ def _pieces(
         if isinstance(part, Silence):
             yield part
             continue
-        for start, end in sentences(part.text, language, _protected(part)):
-            yield part.cut(start, end)
+        spoken = part
+        for rewrite in rewrites:
+            spoken = rewrite(spoken)
+        for start, end in sentences(spoken.text, language, _protected(spoken)):
+            yield spoken.cut(start, end)
 
 
 def _halve(piece: SpokenText, times: int) -> list[SpokenText]:

@@ -26,7 +26,24 @@ local function admit(owner, limits, jobs, chars, now)
   return nil
 end
 
--- Writes an admitted job, all that it can be found by, and its place in the plan queue.
+-- What names of lexicons now stand for, `name@version:digest` each; or nil and the name that stands
+-- for nothing.
+local function resolve_lexicons(owner, wanted)
+  local found = {}
+  for i, reference in ipairs(wanted) do
+    local name, version = string.match(reference, '^([^@]+)@?(%d*)$')
+    local row = redis.call('HGET', 'kc:lexicons:' .. owner, name)
+    for _, kept in ipairs(row and cjson.decode(row).versions or {}) do -- the newest is the last
+      if version == '' or kept.version == tonumber(version) then
+        found[i] = name .. '@' .. kept.version .. ':' .. kept.digest
+      end
+    end
+    if not found[i] then return nil, reference end
+  end
+  return found
+end
+
+-- Writes an admitted job whose lexicons are resolved, all that it can be found by, and its place in the plan queue.
 local function make_job(job, input, now)
   local uid, owner, chars = job.uid, job.owner, job.input_chars
   redis.call('HSET', job_key(uid), 'uid', uid, 'id', job.client_id or uid, 'owner', owner,
@@ -36,6 +53,11 @@ local function make_job(job, input, now)
     'reused', 0, 'audio_s', 0, 'planned', 0, 'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0)
   if job.stand_in ~= nil then
     redis.call('HSET', job_key(uid), 'stand_in', job.stand_in and 1 or 0)
+  end
+  if job.lexicons and job.lexicons[1] then
+    redis.call('HSET', job_key(uid), 'lexicons', table.concat(job.lexicons, ' '))
+    -- They stay until the job has ended, whatever becomes of their names.
+    for _, lexicon in ipairs(job.lexicons) do need_lexicon(string.match(lexicon, ':(%x+)$')) end
   end
   if job.webhook_url then
     redis.call('HSET', job_key(uid), 'webhook_url', job.webhook_url, 'webhook_host',

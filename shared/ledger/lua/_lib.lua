@@ -210,6 +210,24 @@ local function write_outbox(uid, event, now)
   schedule_delivery(id, now)
 end
 
+-- Lexicons: each text is kept once, and counted by who may still need it: the versions of its name,
+-- and the jobs that have not ended -------------------------------------------------------------
+
+local function lexicon_key(digest)
+  return 'kc:lexicon:' .. digest
+end
+
+local function need_lexicon(digest)
+  redis.call('HINCRBY', lexicon_key(digest), 'needs', 1)
+end
+
+local function spare_lexicon(digest)
+  if redis.call('HINCRBY', lexicon_key(digest), 'needs', -1) > 0 then return end
+  local f = redis.call('HMGET', lexicon_key(digest), 'owner', 'bytes')
+  if f[1] then redis.call('HINCRBY', 'kc:lexicon_bytes', f[1], -f[2]) end
+  redis.call('DEL', lexicon_key(digest))
+end
+
 -- The end of a job: status, place in every queue, its webhook row, and word to whoever holds an
 -- answer back for it, in one script --------------------------------------------------------------
 
@@ -217,7 +235,8 @@ local function end_job(uid, status, now, fields)
   move_job(uid, status)
   local job = job_key(uid)
   for name, value in pairs(fields or {}) do redis.call('HSET', job, name, value) end
-  local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner')
+  local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner', 'lexicons')
+  for digest in string.gmatch(f[4] or '', ':(%x+)') do spare_lexicon(digest) end
   local expires = now + tonumber(f[1]) * 1000
   redis.call('HSET', job, 'completed_ms', now, 'expires_ms', expires, 'stage', '')
   withdraw_job(uid)

@@ -31,6 +31,10 @@ local client = job.client_id and ('kc:client:' .. owner .. ':' .. job.client_id)
 local earlier = (idempotency and remembered(idempotency)) or (client and remembered(client))
 if earlier then return earlier end
 
+local lexicons, missing = resolve_lexicons(owner, job.lexicons or {})
+if missing then return { 'unknown_lexicon', missing } end
+job.lexicons = lexicons
+
 local refused = admit(owner, limits, 1, job.input_chars, now)
 if refused then return refused end
 

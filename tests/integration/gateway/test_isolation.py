@@ -46,6 +46,10 @@ WITHOUT_A_JOBS_ID = {
     ("POST", "/v1/jobs"): "test_another_keys_names_make_jobs_of_ones_own",
     ("PUT", "/v1/jobs/{client_id}"): "test_another_keys_names_make_jobs_of_ones_own",
     ("GET", "/v1/jobs"): "test_no_list_shows_another_keys_jobs",
+    ("GET", "/v1/lexicons"): "test_no_list_shows_another_keys_lexicons",
+    ("GET", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
+    ("PUT", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
+    ("DELETE", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("GET", "/v1/voices"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/models"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/workers"): "test_what_all_may_see_names_no_job",
@@ -225,6 +229,24 @@ def test_no_list_shows_another_keys_jobs(two: Two) -> None:
     ):
         answer = two.other.get("/v1/jobs", params=params)
         assert answer.json() == {"object": "list", "data": [], "has_more": False, "after": None}
+
+
+def test_no_list_shows_another_keys_lexicons(two: Two) -> None:
+    words = {"entries": [{"word": WORD, "phonemes": "kˈɑn"}]}
+    assert two.owner.put(f"/v1/lexicons/{SHARED_NAME}", json=words).status_code == 200
+    before = two.snapshot()
+    assert two.other.get("/v1/lexicons").json()["data"] == []
+    for method in ("GET", "DELETE"):
+        answer = two.other.request(method, f"/v1/lexicons/{SHARED_NAME}")
+        assert answer.json() == two.other.request(method, "/v1/lexicons/never-was").json()
+        assert answer.status_code == 404
+    body = {"input": "Mine.", "lexicons": [SHARED_NAME]}
+    assert two.other.post("/v1/jobs", json=body).status_code == 422
+    assert two.snapshot() == before
+    # Theirs is another of the same name.
+    assert two.other.put(f"/v1/lexicons/{SHARED_NAME}", json=words).json()["version"] == 1
+    assert two.other.delete(f"/v1/lexicons/{SHARED_NAME}").status_code == 204
+    assert two.owner.get(f"/v1/lexicons/{SHARED_NAME}").json()["entries"][0]["word"] == WORD
 
 
 def test_another_keys_names_make_jobs_of_ones_own(two: Two) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.alphabet import ALPHABET, is_audible
 from shared.languages import Language
-from worker.plan.alphabet import ALPHABET, is_audible
 from worker.plan.planner import MIN_WINDOW_CHARS, Planner
 from worker.plan.segment import PlannedSegment, PlanWarning, SegmentKind
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.plan.alphabet import is_audible
+from shared.alphabet import is_audible
 from worker.plan.markup import Override
 
 

@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from shared.alphabet import is_audible
 from shared.errors import LanguageUnavailable
 from shared.languages import Language
-from worker.plan.alphabet import is_audible
 from worker.plan.g2p.base import Pronunciation
 from worker.plan.g2p.english_tags import tag_words
 from worker.plan.g2p.espeak import MAX_RUN_CHARS, break_long_runs, drop_switch_flags, load_espeak

@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from shared.alphabet import is_audible
 from shared.errors import LanguageUnavailable
 from shared.languages import Language
-from worker.plan.alphabet import is_audible
 from worker.plan.g2p.base import Pronunciation, join_around
 from worker.plan.g2p.scripts import drop_foreign, plain_digits
 from worker.plan.g2p.third_party import load, missing

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.alphabet import is_audible, keep_known
 from shared.errors import LanguageUnavailable
 from shared.languages import Language
-from worker.plan.alphabet import is_audible, keep_known
 from worker.plan.g2p import G2P, japanese, make_g2p, mandarin
 from worker.plan.g2p.base import Pronunciation
 from worker.plan.markup import Override

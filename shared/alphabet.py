@@ -27,12 +27,20 @@ def keep_known(phonemes: str) -> str:
     return " ".join("".join(map(_known_part, phonemes)).split())
 
 
-def _known_part(symbol: str) -> str:
-    # Authors type "ũ" as one character; the alphabet has "u" and a tilde.
-    parts = symbol if symbol in _KNOWN else unicodedata.normalize("NFD", symbol)
-    return "".join(part for part in parts if part in _KNOWN)
+def first_unknown(phonemes: str) -> str | None:
+    """Return the first symbol that the model would skip, or None."""
+    for symbol in phonemes:
+        if symbol not in _KNOWN and not _KNOWN.issuperset(unicodedata.normalize("NFD", symbol)):
+            return symbol
+    return None
 
 
 def is_audible(phonemes: str) -> bool:
     """Tell whether anything in `phonemes` makes a sound."""
     return not _SOUNDS.isdisjoint(phonemes)
+
+
+def _known_part(symbol: str) -> str:
+    # Authors type "ũ" as one character; the alphabet has "u" and a tilde.
+    parts = symbol if symbol in _KNOWN else unicodedata.normalize("NFD", symbol)
+    return "".join(part for part in parts if part in _KNOWN)
