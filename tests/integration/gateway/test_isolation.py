@@ -281,7 +281,7 @@ def test_what_all_may_see_names_no_job(two: Two) -> None:
         for (_, path), test in WITHOUT_A_JOBS_ID.items()
         if test == "test_what_all_may_see_names_no_job"
     ]
-    assert len(told) == 10
+    assert len(told) == 11
     for path in told:
         answer = two.other.get(path)
         assert answer.status_code == 200
