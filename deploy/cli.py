@@ -1,30 +1,75 @@
 """The command `kokoro-cluster`: every process of the cluster, and its small tools."""
 
 import argparse
+import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from client.cli.exits import Exit
+from client.cli.options import add_commands
 from shared.errors import ClusterError
-from shared.settings import load_settings
+
+if TYPE_CHECKING:
+    from shared.apikeys import ApiKey
+    from shared.settings import Settings
+
+DESCRIPTION = """\
+A queue-backed speech synthesis cluster: the programs that make one up, and commands to use one.
+The programs' settings come from KC_* variables; the commands read KC_URL and KC_API_KEY."""
+
+EPILOG = """\
+exit codes: 0 done; 1 the job failed, or a program could not go on; 2 the command lacks
+something; 3 no server that can serve; 4 the server refused; 5 a file, player or download of this
+machine; 130 Ctrl-C; 141 nobody reads the output"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; an error of the project's own is one line on stderr and exit code 1."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
-        return int(options.run(options) or 0)
+        code = int(options.run(options) or 0)
+        sys.stdout.flush()
+        return code
     except ClusterError as error:
         print(f"kokoro-cluster: {error.message}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.CLOSED
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in OWN_PACKAGES:
+            raise
+        print(
+            f"kokoro-cluster: the package {error.name!r} is missing, which servers need: "
+            "pip install 'kokoro-cluster[local]'",
+            file=sys.stderr,
+        )
+        return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+OWN_PACKAGES = {"client", "deploy", "gateway", "shared", "worker"}
+
+
+def _settings() -> "Settings":
+    # Here, since who only uses a cluster has none of what reads its settings.
+    from shared.settings import load_settings
+
+    return load_settings()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="kokoro-cluster",
-        description="A queue-backed speech synthesis cluster. Settings come from KC_* variables.",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -64,30 +109,34 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--max-queued-chars", type=int)
     add.add_argument("--share", type=float, default=1.0, help="weight in the fair queue")
     add.set_defaults(run=_keys_add)
-    actions.add_parser("list", help="list keys").set_defaults(run=_keys_list)
+    listing = actions.add_parser("list", help="list keys")
+    listing.set_defaults(run=_keys_list)
     revoke = actions.add_parser("revoke", help="revoke a key")
     revoke.add_argument("id")
     revoke.set_defaults(run=_keys_revoke)
+    for action in (add, listing, revoke):
+        action.add_argument("--json", action="store_true", help="write JSON")
+    add_commands(commands, parser)
     return parser
 
 
 def _up(options: argparse.Namespace) -> int:
     from deploy.local import up
 
-    return up(load_settings())
+    return up(_settings())
 
 
 def _demo(options: argparse.Namespace) -> int:
     from deploy.local import demo
 
-    return demo(load_settings(), options.text, options.out)
+    return demo(_settings(), options.text, options.out)
 
 
 def _gateway(options: argparse.Namespace) -> int:
     from gateway.serve import serve
     from shared.process import begin_process
 
-    settings = load_settings()
+    settings = _settings()
     begin_process(settings, "gateway")
     serve(settings)
     return 0
@@ -98,7 +147,7 @@ def _worker(options: argparse.Namespace) -> int:
     from shared.process import begin_process
     from worker.run import run_worker
 
-    settings = load_settings()
+    settings = _settings()
     begin_process(settings, f"{options.stage}.{options.name}")
     return run_worker(Stage(options.stage), settings, options.name)
 
@@ -107,7 +156,7 @@ def _worker_health(options: argparse.Namespace) -> int:
     from worker.liveness import ALIVE_S, alive_file, seconds_since_touch
 
     worker = f"{options.stage}.{options.name}"
-    path = alive_file(load_settings(), worker)
+    path = alive_file(_settings(), worker)
     age_s = seconds_since_touch(path)
     if age_s is None:
         print(f"{worker} is not alive: there is no {path}")
@@ -126,7 +175,7 @@ def _reconciler(options: argparse.Namespace) -> int:
     from shared.storage import open_storage
     from worker.reconciler import Reconciler
 
-    settings = load_settings()
+    settings = _settings()
     begin_process(settings, "reconciler")
     client = connect(settings.redis_url, retries=0)
     storage = open_storage(settings.storage, endpoint=settings.storage_endpoint)
@@ -148,7 +197,7 @@ def _checkpoint(options: argparse.Namespace) -> int:
 
 
 def _keys_file() -> Path:
-    path = load_settings().api_keys_file
+    path = _settings().api_keys_file
     return path if path is not None else Path("data") / "keys.json"
 
 
@@ -164,7 +213,10 @@ def _keys_add(options: argparse.Namespace) -> int:
         max_queued_chars=options.max_queued_chars,
         share=options.share,
     )
-    print(f"Key {key.id} ({key.name}), shown this once:\n{token}")
+    if options.json:
+        print(json.dumps({**_key_view(key), "key": token}))
+    else:
+        print(f"Key {key.id} ({key.name}), shown this once:\n{token}")
     print(f"The gateway asks for keys when KC_API_KEYS_FILE={path}", file=sys.stderr)
     return 0
 
@@ -172,7 +224,11 @@ def _keys_add(options: argparse.Namespace) -> int:
 def _keys_list(options: argparse.Namespace) -> int:
     from shared.apikeys import list_keys
 
-    for key in list_keys(_keys_file()):
+    keys = list_keys(_keys_file())
+    if options.json:
+        print(json.dumps({"object": "list", "data": [_key_view(key) for key in keys]}))
+        return 0
+    for key in keys:
         state = "revoked" if key.revoked_at else "active"
         print(f"{key.id}  {state:8}  {key.created_at}  {key.name}")
     return 0
@@ -182,8 +238,25 @@ def _keys_revoke(options: argparse.Namespace) -> int:
     from shared.apikeys import revoke_key
 
     key = revoke_key(_keys_file(), options.id)
-    print(f"Revoked {key.id} ({key.name}).")
+    if options.json:
+        print(json.dumps(_key_view(key)))
+    else:
+        print(f"Revoked {key.id} ({key.name}).")
     return 0
+
+
+def _key_view(key: "ApiKey") -> dict[str, Any]:
+    """Return a key as `--json` shows it, without its secret."""
+    return {
+        "id": key.id,
+        "object": "key",
+        "name": key.name,
+        "rate_per_min": key.rate_per_min,
+        "max_queued_chars": key.max_queued_chars,
+        "share": key.share,
+        "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
+    }
 
 
 if __name__ == "__main__":

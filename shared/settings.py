@@ -18,6 +18,9 @@ from shared.steps import Step
 
 PREFIX = "KC_"
 
+OF_THE_CLIENT = frozenset({"KC_URL", "KC_API_KEY"})
+"""What the command line's user may have set where a cluster is started as well."""
+
 DAY_S = 86_400
 
 
@@ -300,6 +303,7 @@ def load_settings(**overrides: Any) -> Settings:
     for name in names:
         if (
             name.startswith(PREFIX)
+            and name not in OF_THE_CLIENT
             and name.removeprefix(PREFIX).lower() not in Settings.model_fields
         ):
             raise InvalidSettings(f"Unknown setting {name}. The README's table lists them all.")

@@ -41,6 +41,14 @@ def test_an_unknown_name_is_refused_by_name(
         load_settings()
 
 
+def test_what_the_command_line_reads_may_be_set_beside_a_clusters_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KC_URL", "http://127.0.0.1:8880")
+    monkeypatch.setenv("KC_API_KEY", "kc_x")
+    assert load_settings().port == 8880
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("KC_PORT", "many"), ("KC_PORT", "0"), ("KC_DEVICE", "gpu"), ("KC_PRECISION", "half")],

@@ -1,0 +1,266 @@
+"""What a server answers, as frozen dataclasses.
+
+Times are aware datetimes in UTC, lengths are seconds. `raw` is the JSON as it came, for fields that
+a newer server has and this client does not know.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from client.errors import JobCanceled, JobExpired, JobFailed, JobUnsuccessful
+
+SUCCEEDED = "succeeded"
+
+ENDED: Mapping[str, type[JobUnsuccessful] | None] = {
+    SUCCEEDED: None,
+    "failed": JobFailed,
+    "canceled": JobCanceled,
+    "expired": JobExpired,
+}
+"""The statuses that do not change any more, and the error each of them is."""
+
+
+def _raw() -> Any:
+    return field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSpan:
+    """Characters of the input (Unicode code points), the end excluded."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stretch of the input that is rendered at once; its times are those in the whole audio."""
+
+    index: int
+    status: str = ""
+    pause: bool = False
+    text: TextSpan | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    attempts: int = 0
+    reused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a job is; `segments_total` grows while a long text is planned."""
+
+    segments_total: int = 0
+    segments_done: int = 0
+    segments_reused: int = 0
+    audio_s: float = 0.0
+
+
+NOTHING_DONE = Progress()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFile:
+    """One file of a finished job."""
+
+    url: str
+    format: str
+    bytes: int = 0
+    audio_s: float = 0.0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(OutputFile):
+    """The files of a finished job: the main one, and the others."""
+
+    sample_rate_hz: int = 24_000
+    others: tuple[OutputFile, ...] = ()
+
+    def file(self, format: str | None = None) -> OutputFile | None:
+        """Return the file of a format, by default the main one; None if the job made none."""
+        files: tuple[OutputFile, ...] = (self, *self.others)
+        return next((one for one in files if format in {None, one.format}), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobWarning:
+    """Something a listener may want to know, such as a word that was not in the dictionary."""
+
+    code: str
+    segment: int | None = None
+    detail: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobError:
+    """Why a job failed."""
+
+    code: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What a job took."""
+
+    queue_s: float | None = None
+    synthesis_s: float = 0.0
+    encode_s: float = 0.0
+    realtime_factor: float | None = None
+    attempts: int = 0
+    worker: str | None = None
+    model: str | None = None
+    stand_in: bool | None = None
+    precision: str | None = None
+
+
+NOTHING_MEASURED = Metrics()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job. `status` goes queued → processing → succeeded, failed, canceled or expired.
+
+    `retry_after_s` is when the server advises to look again; None once the job has ended.
+    """
+
+    id: str
+    status: str
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    expires_at: datetime | None = None
+    input_chars: int = 0
+    progress: Progress = NOTHING_DONE
+    queue_position: int | None = None
+    eta_s: float | None = None
+    output: Output | None = None
+    warnings: tuple[JobWarning, ...] = ()
+    error: JobError | None = None
+    metrics: Metrics = NOTHING_MEASURED
+    custom_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
+    segments: tuple[Segment, ...] | None = None
+    retry_after_s: float | None = field(default=None, compare=False)
+    raw: Mapping[str, Any] = _raw()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the status will not change any more."""
+        return self.status in ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is audio."""
+        return self.status == SUCCEEDED
+
+    def raise_unless_succeeded(self) -> Self:
+        """Return the job itself if it succeeded or has not ended yet.
+
+        Raises:
+            JobFailed, JobCanceled, JobExpired: it ended so.
+        """
+        error = ENDED.get(self.status)
+        if error is not None:
+            raise error(self)
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPage:
+    """Some jobs, newest first; `after` asks for the next page."""
+
+    data: tuple[Job, ...] = ()
+    has_more: bool = False
+    after: str | None = None
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """A voice that is loaded; a stand-in's is not Kokoro's."""
+
+    id: str
+    name: str = ""
+    language: str | None = None
+    gender: str | None = None
+    stand_in: bool = False
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What the cluster speaks with."""
+
+    id: str
+    owned_by: str = ""
+    stand_in: bool = False
+    precision: str = ""
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A worker that was heard of in the last seconds; `raw` has all it says of itself."""
+
+    id: str
+    role: str = ""
+    state: str = ""
+    host: str = ""
+    device: str | None = None
+    children: int = 0
+    recycles: int = 0
+    started_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceList:
+    """All voices."""
+
+    data: tuple[Voice, ...] = ()
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelList:
+    """All models."""
+
+    data: tuple[Model, ...] = ()
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerList:
+    """All workers."""
+
+    data: tuple[Worker, ...] = ()
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A webhook that is owed or was sent; `log` has its attempts."""
+
+    id: str
+    event: str = ""
+    url: str = ""
+    status: str = ""
+    attempts: int = 0
+    created_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    log: tuple[Mapping[str, Any], ...] = ()
+    raw: Mapping[str, Any] = _raw()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryList:
+    """A job's webhooks."""
+
+    data: tuple[Delivery, ...] = ()
+    raw: Mapping[str, Any] = _raw()

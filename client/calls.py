@@ -1,0 +1,209 @@
+"""Every call of the API as plain data: what to send, and how to read the answer.
+
+`client.sync` and `client.aio` differ only in how they send them.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from client.answers import (
+    DeliveryList,
+    Job,
+    JobPage,
+    ModelList,
+    VoiceList,
+    WorkerList,
+)
+from client.errors import ApiError, ErrorTable, InvalidUse, UnreadableAnswer
+from client.reading import read
+from client.requests import job_body
+from client.retrying import retry_after_s
+
+T = TypeVar("T")
+
+MAX_HOLD_S = 60
+"""Seconds a server holds the answer to a submission, at most."""
+
+MAX_PAGE = 100
+"""Jobs in one answer, at most."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request and the reading of its answer.
+
+    Attributes:
+        after_loss: for calls that can't be repeated as they are: by the code of the error that a
+            second try meets when the first one did it and only its answer was lost, the call that
+            tells how things stand; None where there is nothing to tell.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    timeout_s: float | None = None
+    after_loss: Mapping[str, "Call[T] | None"] = field(default_factory=dict)
+
+    def request(self) -> dict[str, Any]:
+        """Return the arguments for httpx's `build_request`."""
+        found: dict[str, Any] = {"params": self.params, "headers": self.headers}
+        if self.json is not None:
+            found["json"] = self.json
+        if self.timeout_s is not None:
+            found["timeout"] = self.timeout_s
+        return found
+
+
+def job_id_of(job: Job | str) -> str:
+    """Return the id of a job, or the id itself.
+
+    Raises:
+        InvalidUse: it is empty or no id, so that the address would be another's.
+    """
+    found = job.id if isinstance(job, Job) else job
+    if not found or found in {".", ".."}:
+        raise InvalidUse(f"{found!r} is no job's id.")
+    return quote(found, safe="")
+
+
+def submit(
+    text: str | None,
+    options: Mapping[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    hold_s: float | None = 0,
+) -> Call[Job]:
+    """Make a job; the answer waits up to `hold_s` seconds for its end, None: as long as it may."""
+    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    call = Call("POST", "/v1/jobs", read_job, headers=headers, json=job_body(text, options))
+    held_s = MAX_HOLD_S if hold_s is None else min(int(hold_s), MAX_HOLD_S)
+    if held_s < 1:
+        return call
+    headers["Prefer"] = f"wait={held_s}"
+    return replace(call, headers=headers, timeout_s=held_s + 15.0)
+
+
+def get(job: Job | str, *, segments: bool = False) -> Call[Job]:
+    """Look at a job."""
+    params = {"include": "segments"} if segments else {}
+    return Call("GET", f"/v1/jobs/{job_id_of(job)}", read_job, params=params)
+
+
+def jobs(*, limit: int, after: str | None, wanted: Mapping[str, Any]) -> Call[JobPage]:
+    """List jobs.
+
+    Raises:
+        InvalidUse: a time has no time zone.
+    """
+    found = {"limit": str(limit), "after": after, **wanted}
+    for name, value in wanted.items():
+        if isinstance(value, datetime):
+            found[name] = _moment(name, value)
+    params = {name: value for name, value in found.items() if value is not None}
+    return Call("GET", "/v1/jobs", reader(JobPage), params=params)
+
+
+def cancel(job: Job | str) -> Call[Job]:
+    """End a job."""
+    path = f"/v1/jobs/{job_id_of(job)}/cancel"
+    return Call("POST", path, read_job, after_loss={"job_terminal": get(job)})
+
+
+def delete(job: Job | str) -> Call[None]:
+    """Remove a job; that an earlier try has done it is no error."""
+    return Call(
+        "DELETE",
+        f"/v1/jobs/{job_id_of(job)}",
+        lambda response: None,
+        after_loss={"job_not_found": None},
+    )
+
+
+def audio(job: Job | str, format: str | None) -> Call[bytes]:
+    """Fetch a file of a finished job."""
+    params = {} if format is None else {"format": format}
+    return Call("GET", f"/v1/jobs/{job_id_of(job)}/audio", lambda r: r.content, params=params)
+
+
+def deliveries(job: Job | str) -> Call[DeliveryList]:
+    """List a job's webhooks."""
+    return Call("GET", f"/v1/jobs/{job_id_of(job)}/deliveries", reader(DeliveryList))
+
+
+def voices() -> Call[VoiceList]:
+    """List voices."""
+    return Call("GET", "/v1/voices", reader(VoiceList))
+
+
+def models() -> Call[ModelList]:
+    """List models."""
+    return Call("GET", "/v1/models", reader(ModelList))
+
+
+def workers() -> Call[WorkerList]:
+    """List workers."""
+    return Call("GET", "/v1/workers", reader(WorkerList))
+
+
+def reader(kind: type[T]) -> Callable[[httpx.Response], T]:
+    """Return a function that reads an answer as an object of a dataclass."""
+    return lambda response: read(kind, parse(response), kind.__name__)
+
+
+def read_job(response: httpx.Response) -> Job:
+    """Read a job, and when the server advises to look at it again."""
+    job = read(Job, parse(response), "job")
+    return replace(job, retry_after_s=retry_after_s(response.headers.get("Retry-After")))
+
+
+def parse(response: httpx.Response) -> Any:
+    """Return an answer's JSON.
+
+    Raises:
+        UnreadableAnswer: it is none.
+    """
+    try:
+        return response.json()
+    except ValueError as error:
+        raise UnreadableAnswer(
+            f"{response.request.url.host} answered {response.status_code}, not in JSON. "
+            "Is that the address of a Kokoro Cluster?"
+        ) from error
+
+
+def api_error(response: httpx.Response) -> ApiError:
+    """Return the error that an answer with a status of 400 or more is; its body has been read."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    detail = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(detail, dict):
+        detail = {"message": f"The server answered {response.status_code}."}
+    code = str(detail.get("code") or "")
+    kind = ErrorTable.kind(response.status_code, code)
+    param = detail.get("param")
+    return kind(
+        str(detail.get("message") or "") or None,
+        status=response.status_code,
+        code=code or None,
+        type=str(detail.get("type") or ""),
+        param=None if param is None else str(param),
+        retry_after_s=retry_after_s(response.headers.get("Retry-After")),
+        body=body,
+    )
+
+
+def _moment(name: str, at: datetime) -> str:
+    if at.tzinfo is None:
+        raise InvalidUse(f"{name} needs a time zone.")
+    return at.isoformat()

@@ -1,0 +1,73 @@
+"""What a job can be asked to be, and its JSON."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from client.errors import InvalidUse
+
+RENAMED = {"format": "response_format", "formats": "outputs"}
+"""Options that the API calls otherwise."""
+
+
+class JobOptions(TypedDict, total=False):
+    """What can be said of a job beside its text; the server's defaults hold for what is not.
+
+    Keys:
+        voice: a name, or a mix such as `af_bella(2)+af_sky(1)`.
+        format: `mp3`, `opus`, `aac`, `flac`, `wav`, `pcm`; the server's OpenAPI document has all.
+        formats: several from one synthesis, in place of `format`; the first is the main one.
+        language: for example `en-gb`; default: the voice's own.
+        speed: 0.25 to 4.
+        model: one of `models()`.
+        webhook: an address, or `{"url": …, "events": […]}`.
+        priority: `interactive`, or `batch`, which gives way to it.
+        deadline_s: seconds the job may take; then it is `expired`.
+        ttl_s: seconds its audio is kept.
+        custom_id: yours, to find it by in lists.
+        metadata: up to 16 texts, handed back as they came.
+    """
+
+    voice: str
+    format: str
+    formats: Sequence[str]
+    language: str
+    speed: float
+    model: str
+    webhook: str | Mapping[str, Any]
+    priority: str
+    deadline_s: int
+    ttl_s: int
+    custom_id: str
+    metadata: Mapping[str, str]
+
+
+class JobFilter(TypedDict, total=False):
+    """Which jobs to list; times need a time zone."""
+
+    status: str | None
+    custom_id: str | None
+    created_after: datetime | None
+    created_before: datetime | None
+
+
+def job_body(text: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of a submission; options that are None are left to the server.
+
+    Raises:
+        InvalidUse: there is no text, or `format` and `formats` are both given.
+    """
+    body: dict[str, Any] = {} if text is None else {"input": text}
+    given = {name: value for name, value in options.items() if value is not None}
+    if "format" in given and "formats" in given:
+        raise InvalidUse("Give either format or formats, not both.")
+    for name, value in given.items():
+        if name == "webhook" and isinstance(value, str):
+            body[name] = {"url": value}
+        elif isinstance(value, tuple):
+            body[RENAMED.get(name, name)] = list(value)
+        else:
+            body[RENAMED.get(name, name)] = value
+    if text == "":
+        raise InvalidUse("There is no text to speak.")
+    return body

@@ -1,0 +1,206 @@
+"""`KokoroCluster`: the API as plain, blocking calls."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self, Unpack
+
+import httpx
+
+from client import calls
+from client.answers import Delivery, Job, JobPage, Model, Voice, Worker
+from client.connection import DEFAULT_URL, Address
+from client.errors import Unreachable
+from client.requests import JobFilter, JobOptions
+from client.retrying import Again, Retry
+from client.speech import Speech, whole_file
+from client.sync.following import pieces, updates
+from client.sync.sender import Sender
+from client.watching import Update, Watch
+
+
+class KokoroCluster:
+    """A cluster as one of its clients sees it. Threads may share it.
+
+    Every call may raise `ApiError` (the server refused it), `Unreachable` (no answer came) or
+    `InvalidUse` (it can't be sent); a call is made again by itself where that is safe and may help.
+
+    Args:
+        url: where the gateway listens.
+        key: an API key, where the cluster has keys.
+        retry: how patient to be with a server that is full, restarting or away.
+        on_retry: told of each call that will be tried again.
+        http: an httpx client of your own, for certificates or proxies: it is used as it is, its
+            base URL and headers too, and is yours to close.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        key: str | None = None,
+        *,
+        retry: Retry | None = None,
+        on_retry: Callable[[Again], None] | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self._sender = Sender(Address(url, key), retry or Retry(), on_retry, http)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._sender.close()
+
+    # Speech
+
+    def speak(
+        self, text: str, *, timeout_s: float | None = None, **options: Unpack[JobOptions]
+    ) -> Speech:
+        """Speak a text; return its audio once all of it is there.
+
+        Raises:
+            JobUnsuccessful: the job failed, was canceled or expired.
+            WaitTimedOut: it has not ended within `timeout_s`; it goes on.
+        """
+        began_s = time.monotonic()
+        job = self._sender.send(calls.submit(text, options, hold_s=timeout_s))
+        if not job.ended:
+            job = _last(updates(self._sender, Watch(job, timeout_s, began_s)), None)
+        job.raise_unless_succeeded()
+        return Speech.of(job, self.audio(job))
+
+    # Jobs
+
+    def submit(
+        self,
+        text: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Make a job and return it at once; `wait` for it, or look at it later by its id.
+
+        A repeat with the same `idempotency_key`, your own, within a day gives the same job.
+        """
+        return self._sender.send(calls.submit(text, options, idempotency_key=idempotency_key))
+
+    def get(self, job: Job | str, *, segments: bool = False) -> Job:
+        """Look at a job; with `segments`, at each stretch of its text as well."""
+        return self._sender.send(calls.get(job, segments=segments))
+
+    def page(
+        self, *, limit: int = 20, after: str | None = None, **wanted: Unpack[JobFilter]
+    ) -> JobPage:
+        """List at most `limit` (100) jobs, newest first; `after` of one page asks for the next."""
+        return self._sender.send(calls.jobs(limit=limit, after=after, wanted=wanted))
+
+    def jobs(self, **wanted: Unpack[JobFilter]) -> Iterator[Job]:
+        """Go through all jobs, newest first; pages are fetched as they are needed."""
+        after: str | None = None
+        while True:
+            page = self.page(limit=calls.MAX_PAGE, after=after, **wanted)
+            yield from page.data
+            after = page.after
+            if after is None:
+                return
+
+    def cancel(self, job: Job | str) -> Job:
+        """End a job; what was not begun never begins.
+
+        Raises:
+            JobTerminal: it had ended already.
+        """
+        return self._sender.send(calls.cancel(job))
+
+    def delete(self, job: Job | str) -> None:
+        """Remove a job that has ended, with all it left.
+
+        Raises:
+            JobRunning: cancel it first.
+        """
+        self._sender.send(calls.delete(job))
+
+    def deliveries(self, job: Job | str) -> tuple[Delivery, ...]:
+        """Return what became of a job's webhooks."""
+        return self._sender.send(calls.deliveries(job)).data
+
+    # Waiting
+
+    def wait(
+        self,
+        job: Job | str,
+        on_progress: Callable[[Update], None] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Job:
+        """Return a job once it has ended, however it did: `raise_unless_succeeded()` tells.
+
+        Raises:
+            WaitTimedOut: it has not ended in time; it goes on.
+        """
+        return _last(self.watch(job, timeout_s=timeout_s), on_progress)
+
+    def watch(self, job: Job | str, *, timeout_s: float | None = None) -> Iterator[Update]:
+        """Go through a job's updates as they come; the last one has the whole job.
+
+        Raises:
+            WaitTimedOut: it has not ended in time; it goes on.
+        """
+        return updates(self._sender, Watch(job, timeout_s))
+
+    # Audio
+
+    def audio(self, job: Job | str, format: str | None = None) -> bytes:
+        """Return a file of a finished job, by default its main one.
+
+        Raises:
+            BrokenAudio: what came is not what the job says it made.
+        """
+        return b"".join(self.iter_audio(job, format))
+
+    def iter_audio(self, job: Job | str, format: str | None = None) -> Iterator[bytes]:
+        """Go through a file of a finished job in pieces; a connection that breaks is made anew.
+
+        Raises:
+            BrokenAudio: what came is not what the job says it made; known at the end.
+        """
+        finished = job if isinstance(job, Job) and job.output else self.get(job)
+        return pieces(self._sender, finished, format)
+
+    def download(self, job: Job | str, path: str | Path, format: str | None = None) -> Path:
+        """Write a file of a finished job, whole or not at all; return its path.
+
+        Raises:
+            BrokenAudio: what came is not what the job says it made.
+        """
+        with whole_file(Path(path)) as file:
+            for piece in self.iter_audio(job, format):
+                file.write(piece)
+        return Path(path)
+
+    # The cluster
+
+    def voices(self) -> tuple[Voice, ...]:
+        """Return the voices that are loaded."""
+        return self._sender.send(calls.voices()).data
+
+    def models(self) -> tuple[Model, ...]:
+        """Return the models that are loaded."""
+        return self._sender.send(calls.models()).data
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Return the workers heard of in the last seconds."""
+        return self._sender.send(calls.workers()).data
+
+
+def _last(found: Iterator[Update], on_progress: Callable[[Update], None] | None) -> Job:
+    for update in found:
+        if on_progress is not None:
+            on_progress(update)
+        if update.job is not None:
+            return update.job
+    raise Unreachable("The job's updates ended before the job.")

@@ -1,0 +1,188 @@
+import io
+import itertools
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from client.errors import (
+    IdempotencyConflict,
+    JobCanceled,
+    JobFailed,
+    JobNotFound,
+    JobRunning,
+    JobTerminal,
+    NoAudio,
+    UnknownVoice,
+    WaitTimedOut,
+)
+from client.sync.cluster import KokoroCluster
+from client.watching import Update
+from client.webhooks import verify_webhook
+from tests.faults.cluster import SECRET, FaultCluster
+from worker.engines.scripted import Fault
+
+
+@contextmanager
+def _receiver(received: list[tuple[dict[str, str], bytes]]) -> Iterator[str]:
+    """Keep what comes to an address for the length of a block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((dict(self.headers), body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/hook"
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+def seconds(wav: bytes) -> float:
+    with wave.open(io.BytesIO(wav)) as audio:
+        return float(audio.getnframes() / audio.getframerate())
+
+
+def test_a_text_is_spoken_and_saved(cluster: KokoroCluster, tmp_path: Path) -> None:
+    speech = cluster.speak("Good morning to all of you.", voice="af_bella", format="wav")
+    path = speech.save(tmp_path / "a.wav")
+    assert speech.job.succeeded
+    assert speech.job.output is not None
+    assert seconds(path.read_bytes()) == pytest.approx(speech.job.output.audio_s, abs=0.01)
+
+
+def test_a_job_is_submitted_waited_for_and_downloaded_in_each_of_its_formats(
+    cluster: KokoroCluster, tmp_path: Path, whole: FaultCluster
+) -> None:
+    updates: list[Update] = []
+    job = cluster.submit(whole.words(12), formats=["wav", "mp3"], metadata={"for": "a test"})
+    assert not job.ended
+    ended = cluster.wait(job, updates.append)
+    assert ended.succeeded
+    assert ended.metadata == {"for": "a test"}
+    assert updates[-1].job == ended
+    assert updates[-1].progress.segments_done == ended.progress.segments_total > 0
+    assert ended.output is not None
+    for name in ("wav", "mp3"):
+        output = ended.output.file(name)
+        assert output is not None
+        path = cluster.download(ended, tmp_path / f"a.{name}", name)
+        assert path.stat().st_size == output.bytes
+    assert cluster.audio(job.id, "mp3") == (tmp_path / "a.mp3").read_bytes()
+
+
+def test_a_job_that_fails_is_told_by_its_error(cluster: KokoroCluster) -> None:
+    with pytest.raises(JobFailed) as caught:
+        cluster.speak(f"This one asks for {Fault.RAISE} and gets it.")
+    assert caught.value.job.status == "failed"
+    assert caught.value.code == caught.value.job.raw["error"]["code"]
+    with pytest.raises(NoAudio):
+        cluster.audio(caught.value.job)
+
+
+def test_a_job_is_found_again_looked_at_canceled_and_deleted(
+    cluster: KokoroCluster, whole: FaultCluster
+) -> None:
+    job = cluster.submit(whole.words(400), custom_id="the-long-one", priority="batch")
+    with pytest.raises(JobRunning):
+        cluster.delete(job)
+    with pytest.raises(WaitTimedOut):
+        cluster.wait(job, timeout_s=0.3)
+    assert cluster.cancel(job).status == "canceled"
+    with pytest.raises(JobTerminal):
+        cluster.cancel(job)
+    with pytest.raises(JobCanceled):
+        cluster.wait(job).raise_unless_succeeded()
+    (found,) = cluster.jobs(custom_id="the-long-one")
+    assert found.id == job.id
+    assert [one.id for one in cluster.jobs(status="canceled", custom_id="the-long-one")] == [job.id]
+    assert list(cluster.jobs(created_before=datetime.now(UTC) - timedelta(days=1))) == []
+    cluster.delete(job)
+    with pytest.raises(JobNotFound):
+        cluster.get(job)
+
+
+def test_all_pages_of_a_list_are_gone_through(cluster: KokoroCluster) -> None:
+    made = [cluster.submit("One of many.", custom_id="paged").id for _ in range(7)]
+    page = cluster.page(limit=3, custom_id="paged")
+    assert len(page.data) == 3
+    assert page.has_more
+    again = cluster.page(limit=100, after=page.after, custom_id="paged")
+    assert [job.id for job in (*page.data, *again.data)] == made[::-1]
+    assert [job.id for job in cluster.jobs(custom_id="paged")] == made[::-1]
+
+
+def test_segments_are_shown_with_their_times(cluster: KokoroCluster, whole: FaultCluster) -> None:
+    job = cluster.wait(cluster.submit(whole.words(3)))
+    segments = cluster.get(job, segments=True).segments
+    assert segments is not None
+    assert segments[0].start_s == 0
+    assert all(a.end_s == b.start_s for a, b in itertools.pairwise(segments))
+    assert job.segments is None
+
+
+def test_a_repeat_under_the_same_key_is_the_same_job(cluster: KokoroCluster) -> None:
+    key = f"test-{time.monotonic_ns()}"
+    first = cluster.submit("Say it once.", idempotency_key=key)
+    assert cluster.submit("Say it once.", idempotency_key=key).id == first.id
+    with pytest.raises(IdempotencyConflict):
+        cluster.submit("Say another.", idempotency_key=key)
+
+
+def test_a_bad_voice_is_an_error_of_its_own(cluster: KokoroCluster) -> None:
+    with pytest.raises(UnknownVoice) as caught:
+        cluster.submit("Hello.", voice="nobody")
+    assert caught.value.param == "voice"
+
+
+def test_what_the_cluster_is_made_of(cluster: KokoroCluster) -> None:
+    assert "af_heart" in {voice.id for voice in cluster.voices()}
+    (model,) = cluster.models()
+    assert (model.id, model.stand_in) == ("scripted", True)
+    workers = cluster.workers()
+    assert {worker.role for worker in workers} == {"plan", "synth", "assemble", "deliver"}
+    assert all(worker.heartbeat_at is not None for worker in workers)
+
+
+def test_a_webhook_that_was_really_sent_verifies(
+    cluster: KokoroCluster, whole: FaultCluster
+) -> None:
+    received: list[tuple[dict[str, str], bytes]] = []
+    with _receiver(received) as address:
+        job = cluster.submit("Tell me when you are done.", webhook=address)
+        whole.wait(lambda: received, 30)
+    headers, body = received[0]
+    event = verify_webhook(headers, body, SECRET)
+    assert event.type == "job.succeeded"
+    assert event.data == cluster.get(job)
+    (delivery,) = cluster.deliveries(job)
+    assert delivery.id == event.id
+
+
+def test_threads_may_share_a_client(cluster: KokoroCluster) -> None:
+    found: list[str] = []
+
+    def speak(number: int) -> None:
+        found.append(cluster.speak(f"I am number {number}.").job.id)
+
+    threads = [threading.Thread(target=speak, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(set(found)) == 8
