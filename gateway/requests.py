@@ -12,17 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from gateway.errors import MalformedJson, UnsupportedMediaType
 from gateway.offload import offload
+from gateway.texts import MAX_SEGMENTS, ChapterPart, SpokenPart, join_chapters, join_segments
 from shared.addresses import MAX_URL_CHARS
 from shared.errors import InvalidInput, InvalidLexicon
 from shared.formats import AudioFormat
 from shared.ledger.states import Lane
 from shared.lexicon import MAX_JOB_LEXICONS, check_reference
+from shared.markup import MAX_CHAPTERS
 from shared.settings import Settings
 
-MAX_PARTS = 2000
-"""Strings of a body, marks between them, and what is between those; a request has some 300."""
+MAX_PARTS = 40_000
+"""Strings of a body, marks between them, and what is between those.
 
-MAX_OUTSIDE_BYTES = 64 * 1024
+A request has some 300, and a dozen more for each of at most 2,000 chapters.
+"""
+
+MAX_OUTSIDE_BYTES = 256 * 1024
 """Of a body's marks, numbers, words and blanks: all that is in no string."""
 
 MAX_NAME_BYTES = 1024
@@ -51,6 +56,14 @@ _Format = Annotated[AudioFormat, Field(strict=False)]
 _Lane = Annotated[Lane, Field(strict=False)]
 
 
+_FIRST_FIELDS = frozenset(
+    {
+        *("input", "voice", "model", "language", "speed", "response_format", "outputs"),
+        *("webhook", "priority", "deadline_s", "ttl_s", "custom_id", "metadata"),
+    }
+)
+
+
 class WebhookRequest(_Strict):
     """Where to tell of the job's end."""
 
@@ -61,12 +74,35 @@ class WebhookRequest(_Strict):
 
 
 class JobRequest(_Strict):
-    """A job to be made."""
+    """A job to be made. Its text is in one of `input`, `segments` and `chapters`."""
 
-    input: str = Field(
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [name]} for name in ("input", "segments", "chapters")]
+        }
+    )
+
+    segments: list[SpokenPart] | None = Field(
+        None,
         min_length=1,
+        max_length=MAX_SEGMENTS,
+        description="Several speakers: parts of the text, a voice each. They become one text "
+        "with marks, `[voice:…]part`, with a blank line between parts; spans count in that.",
+    )
+    chapters: list[ChapterPart] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_CHAPTERS,
+        description="Parts of the text, a title each. They become one text with marks, "
+        "`[chapter:…]`, a blank line, part, with a blank line between parts; spans count in that.",
+    )
+    input: str = Field(
+        "",
+        validate_default=True,
         max_length=2_000_000,
-        description="The text; `[pause:1.5s]` and `[word](/phonemes/)` are understood in it.",
+        json_schema_extra={"minLength": 1},
+        description="The text; `[pause:1.5s]`, `[word](/phonemes/)`, `[voice:am_adam]` (until the "
+        "next one) and `[chapter:Title]` are understood in it.",
         examples=["Hello from your own machine. [pause:0.5s] It works."],
     )
     voice: str = Field(
@@ -77,7 +113,13 @@ class JobRequest(_Strict):
     )
     model: str | None = Field(None, max_length=200, description="One of GET /v1/models.")
     language: str | None = Field(
-        None, max_length=20, description="Default: the voice's own.", examples=["en-us"]
+        None,
+        max_length=20,
+        description="Of all the text. Default: the voice's own, also of voices that marks name.",
+        examples=["en-us"],
+    )
+    chapter_pause_s: float = Field(
+        1.0, ge=0, le=10, description="Seconds of silence that each chapter begins with."
     )
     speed: float = Field(1.0, ge=0.25, le=4)
     response_format: _Format | None = Field(None, description="Default: mp3.")
@@ -108,6 +150,18 @@ class JobRequest(_Strict):
         "has a word decides. A later change to a lexicon does not change the job.",
         examples=[["names", "products@3"]],
     )
+
+    @field_validator("input")
+    @classmethod
+    def _check_one_text(cls, text: str, info: ValidationInfo) -> str:
+        # A list that is bad itself is not among the data, and has an error of its own.
+        parts = [info.data[name] for name in ("segments", "chapters") if name in info.data]
+        given = bool(text) + sum(part is not None for part in parts)
+        if given > 1:
+            raise ValueError("give only one of input, segments and chapters")
+        if given == 0 and len(parts) == 2:
+            raise ValueError("the text is missing; give it here, or in segments or chapters")
+        return text
 
     @field_validator("outputs")
     @classmethod
@@ -140,22 +194,49 @@ class JobRequest(_Strict):
         """The files to make, the main one first."""
         return tuple(self.outputs or (self.response_format or AudioFormat.MP3,))
 
+    @property
+    def text_field(self) -> str:
+        """The name of the field that has the text."""
+        return "segments" if self.segments else "chapters" if self.chapters else "input"
+
+    @property
+    def text_chars(self) -> int:
+        """How long the text is, without the marks that it is put together with."""
+        return len(self.input) + sum(
+            len(part.input) for part in (*(self.segments or ()), *(self.chapters or ()))
+        )
+
+    def text(self) -> str:
+        """Return the text, put together if it came in parts.
+
+        Raises:
+            InvalidInput: a part has a malformed voice or mark; `param` names it.
+        """
+        if self.segments is not None:
+            return join_segments(self.segments, self.voice)
+        return self.input if self.chapters is None else join_chapters(self.chapters)
+
     def check_bounds(self, settings: Settings) -> None:
         """Raise `InvalidInput` for what this cluster's settings do not allow."""
         for name, size, most in (
-            ("input", len(self.input), settings.max_input_chars),
+            (self.text_field, self.text_chars, settings.max_input_chars),
             ("deadline_s", self.deadline_s or 0, settings.job_deadline_max_s),
             ("ttl_s", self.ttl_s or 0, settings.job_ttl_max_s),
         ):
             if size > most:
-                unit = "characters" if name == "input" else "seconds"
+                unit = "characters" if name == self.text_field else "seconds"
                 raise InvalidInput(f"{name}: at most {most} {unit} are allowed here.", param=name)
 
     def canonical(self) -> bytes:
-        """Return the request as bytes that are equal for requests that mean the same."""
+        """Return the request as bytes that are equal for requests that mean the same.
+
+        A field that came later than the first release is not in them when it says nothing new, so
+        that a request is still itself after an upgrade.
+        """
         fields = self.model_dump(mode="json")
-        if not self.lexicons:
-            del fields["lexicons"]  # as before there were any: a repeat stays one over an upgrade
+        for name, field in type(self).model_fields.items():
+            if name not in _FIRST_FIELDS and getattr(self, name) == field.get_default():
+                del fields[name]
         return json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()
 
 

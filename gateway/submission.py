@@ -20,15 +20,15 @@ from gateway.offload import offload
 from gateway.requests import JobRequest, WebhookRequest
 from gateway.services import Services
 from shared.addresses import check_url
-from shared.errors import UnknownLexicon
+from shared.errors import InvalidInput, UnknownLexicon, UnknownVoice
 from shared.languages import language_of_voice, parse_language
 from shared.ledger.intake import Submission, Verdict
 from shared.ledger.records import JobRecord, JobSpec, NewJob
 from shared.lookup import resolve_async
 from shared.manifest import EngineManifest
-from shared.markup import check_input
+from shared.markup import Contents, check_input
 from shared.steps import Step, reached
-from shared.voices import parse_voice
+from shared.voices import VoiceMix, parse_voice
 
 log = structlog.get_logger()
 
@@ -91,8 +91,10 @@ async def prepare(
     engine = await services.engine.get()
     if engine is None:
         raise NoEngine()
+    text, contents = await offload(request.text_chars, lambda: _read_text(request))
     mix = parse_voice(request.voice)
-    stamp = engine.stamp(mix)
+    mix.check(engine.voices)
+    others = _mark_voices(request, contents, engine)
     language = parse_language(request.language) if request.language else language_of_voice(mix.main)
     spec = JobSpec(
         # As the client wrote it: a mix's canonical text rounds its weights, and what is rendered
@@ -103,16 +105,17 @@ async def prepare(
         outputs=request.formats,
         model=_model(request.model, engine),
         metadata=request.metadata,
+        follow_voice=bool(others) and request.language is None,
+        chapter_pause_s=request.chapter_pause_s if contents.chapters else 0.0,
     )
-    await offload(len(request.input), lambda: check_input(request.input))
     webhook_host = await _check_webhook(services, request.webhook)
     return NewJob(
         uid=new_uid(),
         owner=caller.owner,
         spec=spec,
-        input=request.input,
-        engine=stamp,
-        payload=await offload(len(request.input), lambda: _sha256(request.canonical())),
+        input=text,
+        engine=engine.stamp(mix, others),
+        payload=await offload(request.text_chars, lambda: _sha256(request.canonical())),
         lane=request.priority,
         deadline_s=request.deadline_s or services.settings.job_deadline_s,
         ttl_s=request.ttl_s or services.settings.job_ttl_s,
@@ -147,6 +150,30 @@ async def _accepted(services: Services, submission: Submission) -> Accepted:
     if submission.record is None:
         raise RuntimeError(f"the ledger {submission.verdict} a job and did not show it")
     return Accepted(submission.record, submission.queue_position)
+
+
+def _read_text(request: JobRequest) -> tuple[str, Contents]:
+    text = request.text()
+    try:
+        return text, check_input(text)
+    except InvalidInput as error:
+        error.param = request.text_field
+        raise
+
+
+def _mark_voices(
+    request: JobRequest, contents: Contents, engine: EngineManifest
+) -> dict[str, VoiceMix]:
+    """Return the voices that marks in the text name, all of them known to the engine."""
+    mixes = {name: parse_voice(name) for name in contents.voices}
+    for mix in mixes.values():
+        try:
+            mix.check(engine.voices)
+            if request.language is None:
+                language_of_voice(mix.main)
+        except UnknownVoice as error:
+            raise UnknownVoice(error.message, param=request.text_field) from error
+    return mixes
 
 
 def _model(name: str | None, engine: EngineManifest) -> str:

@@ -52,7 +52,7 @@ class NothingToSpeak(InvalidInput):
 
 
 class InvalidMarkup(InvalidInput):
-    """A `[pause:…]` or `[word](/phonemes/)` mark is malformed."""
+    """A mark in the input (a pause, phonemes, a voice, a chapter) is malformed."""
 
     code = "invalid_markup"
 

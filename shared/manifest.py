@@ -1,9 +1,11 @@
 """What a synth worker says of its engine, so that others need not load it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from shared.errors import UnknownVoice
 from shared.voices import VoiceMix
 
 
@@ -41,13 +43,22 @@ class EngineManifest:
     voices: dict[str, str]
     uses_text: bool = False
 
-    def stamp(self, mix: VoiceMix) -> "EngineStamp":
+    def stamp(self, mix: VoiceMix, others: Mapping[str, VoiceMix] | None = None) -> "EngineStamp":
         """Return the part of this that one job depends on.
 
+        Args:
+            mix: the job's voice.
+            others: those that marks in its input name, by what the marks say.
+
         Raises:
-            UnknownVoice: the mix names a voice that is not loaded.
+            UnknownVoice: a mix names a voice that is not loaded.
         """
-        return EngineStamp(self.fingerprint, mix.fingerprint(self.voices), self.uses_text)
+        return EngineStamp(
+            self.fingerprint,
+            mix.fingerprint(self.voices),
+            self.uses_text,
+            {name: other.fingerprint(self.voices) for name, other in (others or {}).items()},
+        )
 
     def to_json(self) -> str:
         """Encode for the ledger."""
@@ -68,15 +79,30 @@ class EngineStamp:
         fingerprint: of the engine.
         voice: fingerprint of the voice mix.
         uses_text: True when the audio depends on the text and not only on its phonemes.
+        voices: of each voice that a mark in the input names, its fingerprint.
     """
 
     fingerprint: str
     voice: str
     uses_text: bool
+    voices: dict[str, str] = field(default_factory=dict)
+
+    def of(self, voice: str) -> str:
+        """Return the fingerprint of the voice a mark names, or of the job's own for ''.
+
+        Raises:
+            UnknownVoice: no mark of the input did when it was checked.
+        """
+        if not voice:
+            return self.voice
+        if voice not in self.voices:
+            raise UnknownVoice(f"The voice {voice[:100]!r} was not there at submission.")
+        return self.voices[voice]
 
     def to_json(self) -> str:
-        """Encode for the ledger."""
-        return json.dumps(vars(self), sort_keys=True)
+        """Encode for the ledger; without marks, as ever."""
+        fields = {name: value for name, value in vars(self).items() if name != "voices" or value}
+        return json.dumps(fields, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "EngineStamp":

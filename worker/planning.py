@@ -10,13 +10,15 @@ import structlog
 
 from shared.errors import LostLease, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
+from shared.languages import Language
 from shared.ledger.asks import Answers
-from shared.ledger.messages import NewSegment, PlanClaim, SegmentPayload
+from shared.ledger.messages import Chapter, NewSegment, PlanClaim, PlanState, SegmentPayload
 from shared.lexicon import Lexicon
 from shared.steps import Step, reached
 from worker.answering import answer
 from worker.plan.lexicon import WordBook
 from worker.plan.planner import Planner
+from worker.plan.rewriting import Rewrite
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
 from worker.stage import Stage
 
@@ -49,22 +51,32 @@ class Window:
     final: bool
 
 
-def segment_hash(claim: PlanClaim, phonemes: str, text: str) -> str:
+def segment_hash(
+    claim: PlanClaim, phonemes: str, text: str, *, voice: str = "", language: Language | None = None
+) -> str:
     """Return 64 hex digits over all that determines a segment's audio.
 
     The owner is among it: one key must not learn from `segments_reused` what another has said.
+
+    Args:
+        claim: of its job.
+        phonemes: of the segment.
+        text: of the segment; counts only for engines that read it.
+        voice: that a mark named; empty for the job's own. Its fingerprint counts, not its name, so
+            that it is the same segment in a job whose own voice it is.
+        language: of the segment, where that is not the job's.
     """
     spec, engine = claim.spec, claim.engine
     parts = [
         HASH_VERSION,
         claim.owner,
         engine.fingerprint,
-        engine.voice,
+        engine.of(voice),
         repr(spec.speed),
         phonemes,
     ]
     if engine.uses_text:
-        parts += [spec.language, text]
+        parts += [language or spec.language, text]
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
@@ -128,17 +140,21 @@ class Planning(Stage):
             language=claim.spec.language,
             offset=claim.chars_done,
             final=window.final,
-            rewrites=[self._word_book(claim)] if claim.lexicons else [],
+            rewrites=lambda language: self._rewrites(claim, language),
+            voice=claim.state.voice,
+            follow_voice=claim.spec.follow_voice,
+            chapter_pause_s=claim.spec.chapter_pause_s,
         )
 
-    def _word_book(self, claim: PlanClaim) -> WordBook:
-        """Return the job's lexicons, ready to be applied."""
-        key = (claim.spec.language, *claim.lexicons)
+    def _rewrites(self, claim: PlanClaim, language: Language) -> list[Rewrite]:
+        return [self._word_book(claim, language)] if claim.lexicons else []
+
+    def _word_book(self, claim: PlanClaim, language: Language) -> WordBook:
+        """Return the job's lexicons, ready to be applied to text of a language."""
+        key = (language, *claim.lexicons)
         book = self._books.pop(key, None)
         if book is None:
-            book = WordBook(
-                [self._lexicon(digest) for digest in claim.lexicons], claim.spec.language
-            )
+            book = WordBook([self._lexicon(digest) for digest in claim.lexicons], language)
             while len(self._books) >= BOOKS_AT_HAND:
                 del self._books[next(iter(self._books))]
         self._books[key] = book
@@ -153,7 +169,8 @@ class Planning(Stage):
 
     def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> None:
         """Write a planned slice into the ledger."""
-        segments = [self._new_segment(claim, planned) for planned in sliced.segments]
+        segments = [_new_segment(claim, planned) for planned in sliced.segments]
+        others = _other_languages(claim, sliced)
         reached(Step.PLAN_SPLIT, job=claim.uid)
         # From here on it is Redis that may be slow, and waiting for it is no reason to be killed.
         self.note.begin("planning", within_s=self.settings.store_timeout_s + 60)
@@ -164,7 +181,12 @@ class Planning(Stage):
                 bytes_done=claim.bytes_done + len(window.text[: sliced.consumed].encode()),
                 chars_done=claim.chars_done + sliced.consumed,
                 final=window.final,
-                warnings=self._warnings(claim, sliced),
+                warnings=self._warnings(claim, sliced, others),
+                chapters=[
+                    Chapter(chapter.title, claim.segments_total + chapter.segment)
+                    for chapter in sliced.chapters
+                ],
+                state=PlanState(sliced.voice, claim.state.languages + others),
             )
         )
         reached(Step.PLAN_RECORDED, job=claim.uid, final=window.final)
@@ -177,30 +199,15 @@ class Planning(Stage):
             final=window.final,
         )
 
-    def _new_segment(self, claim: PlanClaim, planned: PlannedSegment) -> NewSegment:
-        if planned.kind is SegmentKind.PAUSE:
-            return NewSegment(
-                planned.start, planned.end, samples=round(planned.pause_s * SAMPLE_RATE_HZ)
-            )
-        digest = segment_hash(claim, planned.phonemes, planned.text)
-        payload = SegmentPayload(
-            phonemes=planned.phonemes,
-            text=planned.text,
-            language=claim.spec.language,
-            voice=claim.spec.voice,
-            speed=claim.spec.speed,
-            # Equal segments get equal noise, so that their audio is equal too.
-            seed=int(digest[:8], 16),
-            hash=digest,
-            engine=claim.engine.fingerprint,
-        )
-        return NewSegment(planned.start, planned.end, payload=payload)
-
-    def _warnings(self, claim: PlanClaim, sliced: PlannedSlice) -> list[dict[str, Any]]:
+    def _warnings(
+        self, claim: PlanClaim, sliced: PlannedSlice, others: tuple[Language, ...]
+    ) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        degraded = self.planner.degraded(claim.spec.language)
-        if claim.chars_done == 0 and degraded is not None:
-            found.append({"code": "g2p_degraded", "segment": None, "detail": degraded})
+        first = (claim.spec.language,) if claim.chars_done == 0 else ()
+        for language in (*first, *others):
+            degraded = self.planner.degraded(language)
+            if degraded is not None:
+                found.append({"code": "g2p_degraded", "segment": None, "detail": degraded})
         for index, planned in enumerate(sliced.segments, claim.segments_total):
             found += [
                 {"code": warning.code, "segment": index, "detail": warning.detail}
@@ -211,3 +218,31 @@ class Planning(Stage):
             for warning in sliced.warnings
         ]
         return found
+
+
+def _other_languages(claim: PlanClaim, sliced: PlannedSlice) -> tuple[Language, ...]:
+    """Return the languages that are spoken for the first time in this job, beside its own."""
+    spoken = dict.fromkeys(s.language for s in sliced.segments if s.language is not None)
+    return tuple(language for language in spoken if language not in claim.state.languages)
+
+
+def _new_segment(claim: PlanClaim, planned: PlannedSegment) -> NewSegment:
+    """Raises `UnknownVoice` for a voice that the job's input did not have when it was checked."""
+    if planned.kind is SegmentKind.PAUSE:
+        samples = round(planned.pause_s * SAMPLE_RATE_HZ)
+        return NewSegment(planned.start, planned.end, samples=samples)
+    digest = segment_hash(
+        claim, planned.phonemes, planned.text, voice=planned.voice, language=planned.language
+    )
+    payload = SegmentPayload(
+        phonemes=planned.phonemes,
+        text=planned.text,
+        language=planned.language or claim.spec.language,
+        voice=planned.voice or claim.spec.voice,
+        speed=claim.spec.speed,
+        # Equal segments get equal noise, so that their audio is equal too.
+        seed=int(digest[:8], 16),
+        hash=digest,
+        engine=claim.engine.fingerprint,
+    )
+    return NewSegment(planned.start, planned.end, payload=payload, voice=planned.voice)

@@ -10,6 +10,48 @@ from shared.manifest import EngineStamp
 
 
 @dataclass(frozen=True)
+class PlanState:
+    """What the next slice of a job's text has to know of those before it.
+
+    Attributes:
+        voice: that speaks where it begins, as a mark named it; empty for the job's own.
+        languages: other than the job's, that were spoken so far.
+    """
+
+    voice: str = ""
+    languages: tuple[Language, ...] = ()
+
+    def to_json(self) -> str:
+        """Encode for the ledger; nothing to know is nothing."""
+        return "" if self == NOTHING_YET else json.dumps(vars(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "PlanState":
+        """Decode what `to_json` wrote."""
+        if not text:
+            return cls()
+        fields = json.loads(text)
+        return cls(fields["voice"], tuple(Language(name) for name in fields["languages"]))
+
+
+NOTHING_YET = PlanState()
+"""Before a job's first slice."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter of a job, as planned.
+
+    Attributes:
+        title: 1 to 200 characters; empty for what comes before the first that has one.
+        segment: index of its first segment; that after the job's last for one that is empty.
+    """
+
+    title: str
+    segment: int
+
+
+@dataclass(frozen=True)
 class PlanClaim:
     """A job whose next slice of text is to be planned.
 
@@ -20,6 +62,7 @@ class PlanClaim:
         segments_total: planned so far.
         more: whether others waited when it was claimed; who comes later rings.
         lexicons: digests of those the job was submitted with, in its order.
+        state: what the slices before have left to know.
     """
 
     uid: str
@@ -34,6 +77,7 @@ class PlanClaim:
     segments_total: int
     more: bool
     lexicons: tuple[str, ...] = ()
+    state: PlanState = NOTHING_YET
 
 
 @dataclass(frozen=True)
@@ -75,12 +119,14 @@ class NewSegment:
         end: index after its last one.
         samples: of silence, for a pause.
         payload: None for a pause.
+        voice: as a mark named it; empty for the job's own.
     """
 
     start: int
     end: int
     samples: int = 0
     payload: SegmentPayload | None = None
+    voice: str = ""
 
     def to_wire(self) -> dict[str, Any]:
         """Encode for the script `add_segments`."""
@@ -88,6 +134,8 @@ class NewSegment:
         if self.payload is None:
             return {"record": {**record, "samples": self.samples}}
         record |= {"hash": self.payload.hash, "length": len(self.payload.phonemes)}
+        if self.voice:
+            record["voice"] = self.voice
         return {"record": record, "payload": self.payload.to_json()}
 
 

@@ -23,6 +23,9 @@ class JobSpec:
         outputs: at least one format; the first is the job's main output.
         model: the name the client gave or the default.
         metadata: at most 16 pairs, handed back as they came.
+        follow_voice: whether a voice that a mark names is spoken in its own language: the job's
+            was none that the client chose.
+        chapter_pause_s: seconds of silence that each chapter begins with.
     """
 
     voice: str
@@ -31,6 +34,8 @@ class JobSpec:
     outputs: tuple[AudioFormat, ...]
     model: str
     metadata: dict[str, str] = field(default_factory=dict)
+    follow_voice: bool = False
+    chapter_pause_s: float = 0.0
 
     @property
     def mix(self) -> VoiceMix:
@@ -38,8 +43,14 @@ class JobSpec:
         return parse_voice(self.voice)
 
     def to_json(self) -> str:
-        """Encode for the ledger."""
-        return json.dumps(vars(self), sort_keys=True, ensure_ascii=False)
+        """Encode for the ledger; what a job does not use is not in it."""
+        unused = {"follow_voice": False, "chapter_pause_s": 0.0}
+        fields = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in unused or value != unused[name]
+        }
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "JobSpec":

@@ -11,10 +11,13 @@ from redis.exceptions import ResponseError
 
 from shared.errors import IllegalTransition, LostLease
 from shared.ledger.messages import (
+    NOTHING_YET,
     AssemblyClaim,
+    Chapter,
     DeliveryClaim,
     NewSegment,
     PlanClaim,
+    PlanState,
     RenderedSegment,
     SegmentClaim,
     SegmentPayload,
@@ -91,9 +94,20 @@ class WorkLedger:
         if not row:
             return None
         *fields, window = row
-        uid, token, done, chars_done, spec, owner, engine, job_id, total, lexicons, more = _texts(
-            fields
-        )
+        (
+            uid,
+            token,
+            done,
+            chars_done,
+            spec,
+            owner,
+            engine,
+            job_id,
+            total,
+            lexicons,
+            more,
+            state,
+        ) = _texts(fields)
         return PlanClaim(
             uid,
             token,
@@ -107,6 +121,7 @@ class WorkLedger:
             int(total),
             more != "0",
             tuple(lexicon.rpartition(":")[2] for lexicon in lexicons.split()),
+            PlanState.from_json(state),
         )
 
     def lexicon(self, digest: str) -> bytes | None:
@@ -122,8 +137,13 @@ class WorkLedger:
         chars_done: int,
         final: bool,
         warnings: Sequence[dict[str, Any]] = (),
+        chapters: Sequence[Chapter] = (),
+        state: PlanState = NOTHING_YET,
     ) -> None:
-        """Record one planned slice; with `final` the job has no more text."""
+        """Record one planned slice; with `final` the job has no more text.
+
+        The next slice is claimed with `state`.
+        """
         slice_ = {
             "segments": [segment.to_wire() for segment in segments],
             "bytes": bytes_done,
@@ -131,6 +151,8 @@ class WorkLedger:
             "final": final,
             "speech": any(segment.payload is not None for segment in segments),
             "warnings": [json.dumps(warning, ensure_ascii=False) for warning in warnings],
+            "chapters": [json.dumps(vars(chapter), ensure_ascii=False) for chapter in chapters],
+            "state": state.to_json(),
         }
         self._run("add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_))
 

@@ -178,6 +178,8 @@ def resolve(text: str, *, offset: int, language: Language) -> Iterator[SpokenTex
         _copy_styled(build, position, mark.start, language)
         if mark.phonemes:
             build.stand_over(mark.start, mark.end, mark.word, Override(0, 0, mark.phonemes))
+        elif mark.parts:  # the planner took it out; whoever has a text of one voice drops it
+            yield build.take()
         else:
             yield build.take()
             yield Silence(offset + mark.start, offset + mark.end, mark.pause_s)

@@ -1,25 +1,35 @@
 """A window of a job's text in, segments out.
 
-    window → paragraphs → markup resolved → sentences → phonemes → segments
+    window → stretches of one voice and chapter → paragraphs → markup resolved → sentences
+           → phonemes → segments
 
 A paragraph is packed by itself, so an edit changes the segments of its own paragraph only.
 """
 
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from shared.alphabet import is_audible, keep_known
-from shared.languages import Language
-from shared.markup import LONGEST_MARK_CHARS
+from shared.languages import Language, language_of_voice
+from shared.markup import LONGEST_MARK_CHARS, Mark, cut_mark
+from shared.voices import parse_voice
 from worker.plan.g2p import G2P, make_g2p
 from worker.plan.markup import Silence, SpokenText, resolve
 from worker.plan.packing import MAX_PHONEMES, Packer, Sentence
 from worker.plan.paragraphs import Paragraph, paragraphs
 from worker.plan.rewriting import Rewrite
-from worker.plan.segment import PlannedSegment, PlannedSlice, PlanWarning
+from worker.plan.segment import (
+    PlannedChapter,
+    PlannedSegment,
+    PlannedSlice,
+    PlanWarning,
+    SegmentKind,
+)
 from worker.plan.sentences import cut_point, sentences
+from worker.plan.stretches import stretches
 
 MIN_WINDOW_CHARS = 8192
 """A window this long always gets on, whatever is in it; a shorter one may have to be given more."""
@@ -28,15 +38,23 @@ _IN_SIGHT_CHARS = LONGEST_MARK_CHARS + 100
 """What must follow a sentence before its end is sure: a mark begun in it, closing quotes."""
 
 
+Rewrites: TypeAlias = Callable[[Language], Sequence[Rewrite]]
+
+
+def no_rewrites(language: Language) -> Sequence[Rewrite]:
+    """Leave the text of any language as it is."""
+    return ()
+
+
 @dataclass
 class _Findings:
     """What planning one window has come to so far.
 
     Attributes:
-        rewrites: passes over the spoken text, in order.
+        rewrites: passes over the spoken text of a language, in order.
     """
 
-    rewrites: Sequence[Rewrite]
+    rewrites: Rewrites
     segments: list[PlannedSegment] = field(default_factory=list)
     warnings: list[PlanWarning] = field(default_factory=list)
     guessed: dict[str, str] = field(default_factory=dict)
@@ -69,12 +87,15 @@ class Planner:
         language: Language,
         offset: int,
         final: bool,
-        rewrites: Sequence[Rewrite] = (),
+        rewrites: Rewrites = no_rewrites,
+        voice: str = "",
+        follow_voice: bool = False,
+        chapter_pause_s: float = 0.0,
     ) -> PlannedSlice:
         """Plan a window of a job's input.
 
         Segments don't depend on where windows end: what the window may hold only a part of is
-        left for the next, which begins at `offset + consumed`.
+        left for the next, which begins at `offset + consumed`, in the slice's `voice`.
 
         Args:
             text: the window: everything from `offset` on, up to any length. At least
@@ -82,41 +103,118 @@ class Planner:
             language: of the text.
             offset: index of the window's first character in the job's input.
             final: True when the input ends with the window; all of it is then consumed.
-            rewrites: passes over the spoken text, in order: normalisation, lexicons.
+            rewrites: passes over the spoken text of a language, in order: normalisation, lexicons.
+            voice: that a mark before the window named; empty if none did.
+            follow_voice: whether what a mark gives a voice to is in that voice's own language.
+            chapter_pause_s: seconds of silence that each chapter begins with.
 
         Raises:
             InvalidMarkup: a malformed mark, which `shared.markup.check_input` finds beforehand.
             LanguageUnavailable: see `g2p`.
         """
         found = _Findings(rewrites)
-        at_line_start = offset == 0 or text[:1] in ("\n", "\r")
+        chapters: list[PlannedChapter] = []
+        get_on = len(text) >= MIN_WINDOW_CHARS
+        window = text if final else text[: cut_mark(text)]
         consumed = 0
-        for paragraph in paragraphs(text, at_line_start=at_line_start, final=final):
+        for stretch in stretches(window, final=final):
+            part, mark = window[stretch.start : stretch.end], stretch.mark
+            speaker = mark.voice if mark and mark.voice else voice
+            first = len(found.segments)
+            used = self._plan_stretch(
+                part,
+                _language(language, speaker, follow_voice),
+                offset + stretch.start,
+                found,
+                # What a mark begins is known to begin there, wherever windows do.
+                at_line_start=mark is not None
+                or offset + stretch.start == 0
+                or part[:1] in ("\n", "\r"),
+                closed=stretch.closed,
+                opening=mark is None or mark.start == 0,
+                get_on=get_on,
+            )
+            if mark is not None and used == 0 and not stretch.closed:
+                consumed = mark.start  # The next window begins with this mark.
+                break
+            voice, consumed = speaker, stretch.start + used
+            if voice:
+                spoken = _language(language, voice, follow_voice)
+                found.segments[first:] = [
+                    replace(s, voice=voice, language=spoken if spoken is not language else None)
+                    if s.kind is SegmentKind.SPEECH
+                    else s
+                    for s in found.segments[first:]
+                ]
+            if mark is not None and mark.chapter:
+                chapters.append(PlannedChapter(mark.chapter, first))
+                if chapter_pause_s > 0:
+                    found.segments.insert(first, _chapter_pause(mark, offset, chapter_pause_s))
+        return PlannedSlice(
+            tuple(found.segments),
+            consumed,
+            tuple(found.warnings),
+            tuple(found.guessed.items()),
+            tuple(chapters),
+            voice,
+        )
+
+    def _plan_stretch(
+        self,
+        text: str,
+        language: Language,
+        offset: int,
+        found: _Findings,
+        *,
+        at_line_start: bool,
+        closed: bool,
+        opening: bool,
+        get_on: bool,
+    ) -> int:
+        """Plan what is sure of a text in one voice; return how many of its characters that is.
+
+        Args:
+            text: the stretch.
+            language: of it.
+            offset: index of its first character in the job's input.
+            found: gets its segments and warnings.
+            at_line_start: False when it begins in the middle of a line.
+            closed: True when nothing follows it in this voice; all of it is then planned.
+            opening: whether the window begins with it. If not, what may go on is left to the next.
+            get_on: whether something has to come of it, if it is `opening`.
+        """
+        consumed = 0
+        for paragraph in paragraphs(text, at_line_start=at_line_start, final=closed):
             if paragraph.closed:
                 self._plan(text, paragraph, language, offset, found)
                 consumed = paragraph.end
-            elif consumed == 0:
-                consumed = self._plan_open(text, paragraph, language, offset, found)
-        if final:
-            consumed = len(text)
-        elif not text.strip():
-            consumed = max(text.rfind("\n"), 0) or len(text)
-        return PlannedSlice(
-            tuple(found.segments), consumed, tuple(found.warnings), tuple(found.guessed.items())
-        )
+            elif consumed == 0 and opening:
+                consumed = self._plan_open(text, paragraph, language, offset, found, get_on=get_on)
+        if closed:
+            return len(text)
+        if not text.strip():
+            return max(text.rfind("\n"), 0) or len(text)
+        return consumed
 
     def _plan(
         self, text: str, paragraph: Paragraph, language: Language, offset: int, found: _Findings
     ) -> None:
         """Plan a whole paragraph."""
         packer = Packer(_joiner(language))
-        for piece in _pieces(text, paragraph, language, offset, found.rewrites):
+        for piece in _pieces(text, paragraph, language, offset, found.rewrites(language)):
             for item in self._pronounce(piece, language, found):
                 found.segments.extend(packer.add(item))
         found.segments.extend(packer.close())
 
     def _plan_open(
-        self, text: str, paragraph: Paragraph, language: Language, offset: int, found: _Findings
+        self,
+        text: str,
+        paragraph: Paragraph,
+        language: Language,
+        offset: int,
+        found: _Findings,
+        *,
+        get_on: bool,
     ) -> int:
         """Plan what is sure of a paragraph that goes on beyond the window.
 
@@ -126,7 +224,7 @@ class Planner:
         packer = Packer(_joiner(language))
         sure_end = offset + len(text) - _IN_SIGHT_CHARS
         consumed_to = offset
-        for piece in _pieces(text, paragraph, language, offset, found.rewrites):
+        for piece in _pieces(text, paragraph, language, offset, found.rewrites(language)):
             last = piece.end if isinstance(piece, Silence) else max(piece.ends, default=0)
             if last > sure_end:
                 break
@@ -141,7 +239,7 @@ class Planner:
         blank = text.rfind("\n", 0, paragraph.start)
         if blank > 0:
             return blank
-        if len(text) >= MIN_WINDOW_CHARS:
+        if get_on:
             # One endless sentence fills the window: get on all the same.
             self._plan(text, paragraph, language, offset, found)
             return len(text)
@@ -201,6 +299,16 @@ def _pieces(
             spoken = rewrite(spoken)
         for start, end in sentences(spoken.text, language, _protected(spoken)):
             yield spoken.cut(start, end)
+
+
+def _language(language: Language, voice: str, follow_voice: bool) -> Language:
+    """Return what is spoken in `voice`, which is empty for the job's own."""
+    return language_of_voice(parse_voice(voice).main) if voice and follow_voice else language
+
+
+def _chapter_pause(mark: Mark, offset: int, pause_s: float) -> PlannedSegment:
+    start, end = offset + mark.start, offset + mark.end
+    return PlannedSegment(SegmentKind.PAUSE, start, end, pause_s=pause_s)
 
 
 def _halve(piece: SpokenText, times: int) -> list[SpokenText]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from shared.languages import Language
+
 
 class SegmentKind(StrEnum):
     """What a segment puts into the audio."""
@@ -36,6 +38,8 @@ class PlannedSegment:
         phonemes: 1 to 510 characters for speech; empty for a pause.
         pause_s: seconds of silence; 0 for speech.
         warnings: about this segment.
+        voice: as a mark in the input names it; empty where the job's own speaks.
+        language: of that voice, where that is not the job's; else None.
     """
 
     kind: SegmentKind
@@ -45,6 +49,21 @@ class PlannedSegment:
     phonemes: str = ""
     pause_s: float = 0.0
     warnings: tuple[PlanWarning, ...] = field(default=())
+    voice: str = ""
+    language: Language | None = None
+
+
+@dataclass(frozen=True)
+class PlannedChapter:
+    """Where a chapter begins.
+
+    Attributes:
+        title: as the mark has it.
+        segment: index of its first segment, counted from the slice's first.
+    """
+
+    title: str
+    segment: int
 
 
 @dataclass(frozen=True)
@@ -56,9 +75,13 @@ class PlannedSlice:
         consumed: how many characters of the window they account for; the next window starts there.
         warnings: about stretches that gave no segment.
         guessed: words of it that stand in no dictionary, with how they are said all the same.
+        chapters: that begin in what was consumed, in order.
+        voice: that speaks where the next window starts, as `PlannedSegment.voice`.
     """
 
     segments: tuple[PlannedSegment, ...]
     consumed: int
     warnings: tuple[PlanWarning, ...] = ()
     guessed: tuple[tuple[str, str], ...] = ()
+    chapters: tuple[PlannedChapter, ...] = ()
+    voice: str = ""

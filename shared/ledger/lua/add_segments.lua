@@ -1,5 +1,6 @@
 -- One planned slice. ARGV: uid, token, incarnation, slice as JSON {segments, bytes, chars, final,
--- warnings, speech}. Each segment is {record, payload or nil}.
+-- warnings, speech, chapters, state}. Each segment is {record, payload or nil}; the state is handed
+-- out with the next slice.
 local uid, token, incarnation = ARGV[1], ARGV[2], ARGV[3]
 local slice = cjson.decode(ARGV[4])
 local now = now_ms()
@@ -37,9 +38,13 @@ for _, warning in ipairs(slice.warnings) do
   end
   redis.call('HINCRBY', job, 'warnings_total', 1)
 end
+for _, chapter in ipairs(slice.chapters or {}) do
+  redis.call('RPUSH', job_key(uid, 'chapters'), chapter)
+  redis.call('HINCRBY', job, 'chapters', 1)
+end
 if slice.speech then redis.call('HSET', job, 'speech', 1) end
 redis.call('HSET', job, 'total', index, 'plan_bytes', slice.bytes, 'plan_chars', slice.chars,
-  'plan_attempts', 0, 'plan_token', '')
+  'plan_attempts', 0, 'plan_token', '', 'plan_state', slice.state or '')
 if waiting then offer_job(uid) end
 tell(uid)
 

@@ -10,9 +10,9 @@ for _ = 1, 100 do
   if token then
     hold(incarnation, lease_ms, 'plan|' .. uid .. '|' .. token)
     local f = redis.call('HMGET', job_key(uid), 'plan_bytes', 'plan_chars', 'spec', 'owner', 'engine',
-      'id', 'total', 'lexicons')
+      'id', 'total', 'lexicons', 'plan_state')
     return { uid, token, f[1], f[2], f[3], f[4], f[5], f[6], f[7],
-      f[8] or '', redis.call('ZCARD', 'kc:queue:plan'),
+      f[8] or '', redis.call('ZCARD', 'kc:queue:plan'), f[9] or '',
       redis.call('GETRANGE', job_key(uid, 'input'), f[1], f[1] + bytes_most - 1) }
   end
 end

@@ -18,5 +18,6 @@ for _, id in ipairs(redis.call('LRANGE', job_key(uid, 'deliveries'), 0, -1)) do
   offer_host(host)
   redis.call('DEL', 'kc:delivery:' .. id, 'kc:delivery:' .. id .. ':log')
 end
-redis.call('DEL', job, job_key(uid, 'segments'), job_key(uid, 'warnings'), job_key(uid, 'deliveries'))
+redis.call('DEL', job, job_key(uid, 'segments'), job_key(uid, 'warnings'),
+  job_key(uid, 'deliveries'), job_key(uid, 'chapters'))
 return f[1]

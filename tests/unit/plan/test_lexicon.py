@@ -108,7 +108,9 @@ def test_phonemes_and_respellings_reach_the_segments(planner: Planner) -> None:
     words = book(Entry("Kubernetes", "kjˈubz"), Entry("SQL", respelling="sequel"))
     text = "We run Kubernetes.\n\nWe ask SQL.\n\nNothing else."
     plain = planner.plan_slice(text, language=EN, offset=0, final=True).segments
-    said = planner.plan_slice(text, language=EN, offset=0, final=True, rewrites=[words]).segments
+    said = planner.plan_slice(
+        text, language=EN, offset=0, final=True, rewrites=lambda _: [words]
+    ).segments
     assert "kjˈubz" in said[0].phonemes
     assert said[1].phonemes == plain[1].phonemes.replace(
         planner.g2p(EN).pronounce("SQL").phonemes, planner.g2p(EN).pronounce("sequel").phonemes
@@ -134,7 +136,7 @@ def test_windows_give_the_same_segments_wherever_they_end(planner: Planner) -> N
             window = text[offset : offset + window_chars]
             final = offset + len(window) == len(text)
             planned = planner.plan_slice(
-                window, language=EN, offset=offset, final=final, rewrites=[words]
+                window, language=EN, offset=offset, final=final, rewrites=lambda _: [words]
             )
             assert planned.consumed > 0
             segments += planned.segments

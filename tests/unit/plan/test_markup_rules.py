@@ -3,7 +3,15 @@ import time
 import pytest
 
 from shared.errors import InvalidInput, InvalidMarkup, NothingToSpeak
-from shared.markup import Mark, check_input, find_marks
+from shared.markup import (
+    MAX_CHAPTERS,
+    MAX_VOICES,
+    Contents,
+    Mark,
+    check_input,
+    cut_mark,
+    find_marks,
+)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +88,59 @@ def test_two_million_characters_are_checked_in_a_blink(unit: str) -> None:
     began = time.perf_counter()
     check_input(text)
     assert time.perf_counter() - began < 1.0
+
+
+def test_a_voice_and_a_chapter_are_marks_with_a_name() -> None:
+    text = "[chapter: Über  allem ]\n[Voice:af_bella(2)+af_sky]Hi."
+    assert list(find_marks(text)) == [
+        Mark(0, 23, chapter="Über  allem"),
+        Mark(24, 50, voice="af_bella(2)+af_sky"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *("[voice:]", "[voice: ]", "[voice:am_adam", "[voice:am_adam\n]", "[voice:[am_adam]]"),
+        *("[voice:am adam]", "[voice:am_adam+am_adam]", "[voice:am_adam(0)]", "[voice:+]"),
+        f"[voice:{'a' * 701}]",
+        *("[chapter:]", "[chapter:\t]", "[chapter:One", "[chapter:One\nTwo]"),
+        f"[chapter:{'a' * 201}]",
+    ],
+)
+def test_a_malformed_voice_or_chapter_is_refused_by_its_position(mark: str) -> None:
+    with pytest.raises(InvalidMarkup, match="at character 6"):
+        check_input(f"Hello {mark} you")
+
+
+def test_an_input_tells_its_voices_once_each_and_counts_its_chapters() -> None:
+    text = "[chapter:a][voice:x]Hi[voice:y]ho[chapter:b][voice:x]hey"
+    assert check_input(text) == Contents(("x", "y"), 2)
+    assert check_input("Plain.") == Contents()
+
+
+def test_an_input_has_so_many_chapters_and_voices_and_no_more() -> None:
+    check_input("[chapter:a]x" * MAX_CHAPTERS + "".join(f"[voice:v{n}]" for n in range(MAX_VOICES)))
+    for text in (
+        "[chapter:a]x" * (MAX_CHAPTERS + 1),
+        "".join(f"[voice:v{n}]x" for n in range(MAX_VOICES + 1)),
+    ):
+        with pytest.raises(InvalidMarkup, match=f"character {text.rindex('[')} is one too many"):
+            check_input(text)
+
+
+def test_a_name_in_a_mark_is_nothing_to_speak() -> None:
+    with pytest.raises(NothingToSpeak):
+        check_input("[chapter:A title][voice:am_adam]…")
+
+
+def test_brackets_in_phonemes_are_no_mark_so_that_no_mark_holds_another() -> None:
+    assert list(find_marks("[a](/x[voice:am_adam]y/)")) == [Mark(6, 21, voice="am_adam")]
+
+
+@pytest.mark.parametrize("mark", ["[pause:1.5s]", "[voice:am_adam]", "[chapter:One]", "[a](/b/)"])
+def test_a_mark_that_is_cut_is_told_from_one_that_is_whole(mark: str) -> None:
+    for length in range(1, mark.index("]") + 1):
+        assert cut_mark(f"One [two] {mark[:length]}") == len("One [two] ")
+    assert cut_mark(f"One {mark}") == len(f"One {mark}")
+    assert cut_mark("[" + "a" * 1000) == 1001  # longer than any mark
