@@ -22,7 +22,8 @@ ENDED: Mapping[str, type[JobUnsuccessful] | None] = {
 """The statuses that do not change any more, and the error each of them is."""
 
 
-def _raw() -> Any:
+def raw_field() -> Any:
+    """Return the field that holds an answer's JSON as it came."""
     return field(default_factory=dict, repr=False, compare=False)
 
 
@@ -143,10 +144,11 @@ class Job:
     metrics: Metrics = NOTHING_MEASURED
     custom_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    lexicons: tuple[str, ...] = ()
     urls: Mapping[str, str] = field(default_factory=dict)
     segments: tuple[Segment, ...] | None = None
     retry_after_s: float | None = field(default=None, compare=False)
-    raw: Mapping[str, Any] = _raw()
+    raw: Mapping[str, Any] = raw_field()
 
     @property
     def ended(self) -> bool:
@@ -177,70 +179,7 @@ class JobPage:
     data: tuple[Job, ...] = ()
     has_more: bool = False
     after: str | None = None
-    raw: Mapping[str, Any] = _raw()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Voice:
-    """A voice that is loaded; a stand-in's is not Kokoro's."""
-
-    id: str
-    name: str = ""
-    language: str | None = None
-    gender: str | None = None
-    stand_in: bool = False
-    raw: Mapping[str, Any] = _raw()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """What the cluster speaks with."""
-
-    id: str
-    owned_by: str = ""
-    stand_in: bool = False
-    precision: str = ""
-    raw: Mapping[str, Any] = _raw()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Worker:
-    """A worker that was heard of in the last seconds; `raw` has all it says of itself."""
-
-    id: str
-    role: str = ""
-    state: str = ""
-    host: str = ""
-    device: str | None = None
-    children: int = 0
-    recycles: int = 0
-    started_at: datetime | None = None
-    heartbeat_at: datetime | None = None
-    raw: Mapping[str, Any] = _raw()
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoiceList:
-    """All voices."""
-
-    data: tuple[Voice, ...] = ()
-    raw: Mapping[str, Any] = _raw()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelList:
-    """All models."""
-
-    data: tuple[Model, ...] = ()
-    raw: Mapping[str, Any] = _raw()
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerList:
-    """All workers."""
-
-    data: tuple[Worker, ...] = ()
-    raw: Mapping[str, Any] = _raw()
+    raw: Mapping[str, Any] = raw_field()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +194,7 @@ class Delivery:
     created_at: datetime | None = None
     next_attempt_at: datetime | None = None
     log: tuple[Mapping[str, Any], ...] = ()
-    raw: Mapping[str, Any] = _raw()
+    raw: Mapping[str, Any] = raw_field()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,4 +202,4 @@ class DeliveryList:
     """A job's webhooks."""
 
     data: tuple[Delivery, ...] = ()
-    raw: Mapping[str, Any] = _raw()
+    raw: Mapping[str, Any] = raw_field()

@@ -12,15 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
-from client.answers import (
-    DeliveryList,
-    Job,
-    JobPage,
-    ModelList,
-    VoiceList,
-    WorkerList,
-)
+from client.answers import DeliveryList, Job, JobPage
 from client.errors import ApiError, ErrorTable, InvalidUse, UnreadableAnswer
+from client.inventory import ClusterState, ModelList, VoiceList, WorkerList
 from client.reading import read
 from client.requests import job_body
 from client.retrying import retry_after_s
@@ -39,6 +33,7 @@ class Call(Generic[T]):
     """One request and the reading of its answer.
 
     Attributes:
+        follow: go where the answer redirects to, without the key.
         after_loss: for calls that can't be repeated as they are: by the code of the error that a
             second try meets when the first one did it and only its answer was lost, the call that
             tells how things stand; None where there is nothing to tell.
@@ -51,11 +46,14 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
     timeout_s: float | None = None
+    follow: bool = False
     after_loss: Mapping[str, "Call[T] | None"] = field(default_factory=dict)
 
     def request(self) -> dict[str, Any]:
-        """Return the arguments for httpx's `build_request`."""
+        """Return the arguments for a sender, beside method and path."""
         found: dict[str, Any] = {"params": self.params, "headers": self.headers}
+        if self.follow:
+            found["follow"] = True
         if self.json is not None:
             found["json"] = self.json
         if self.timeout_s is not None:
@@ -123,7 +121,7 @@ def delete(job: Job | str) -> Call[None]:
     return Call(
         "DELETE",
         f"/v1/jobs/{job_id_of(job)}",
-        lambda response: None,
+        nothing,
         after_loss={"job_not_found": None},
     )
 
@@ -152,6 +150,21 @@ def models() -> Call[ModelList]:
 def workers() -> Call[WorkerList]:
     """List workers."""
     return Call("GET", "/v1/workers", reader(WorkerList))
+
+
+def cluster() -> Call[ClusterState]:
+    """Look at the whole queue."""
+    return Call("GET", "/v1/cluster", reader(ClusterState))
+
+
+def segment_audio(job: Job | str, index: int) -> Call[bytes]:
+    """Fetch a segment's audio."""
+    path = f"/v1/jobs/{job_id_of(job)}/segments/{index:d}/audio"
+    return Call("GET", path, lambda response: response.content, follow=True)
+
+
+def nothing(response: httpx.Response) -> None:
+    """Read an answer that says nothing."""
 
 
 def reader(kind: type[T]) -> Callable[[httpx.Response], T]:

@@ -26,6 +26,7 @@ class JobOptions(TypedDict, total=False):
         ttl_s: seconds its audio is kept.
         custom_id: yours, to find it by in lists.
         metadata: up to 16 texts, handed back as they came.
+        lexicons: stored ones to speak with, `name` or `name@version`; the first with a word counts.
     """
 
     voice: str
@@ -40,6 +41,7 @@ class JobOptions(TypedDict, total=False):
     ttl_s: int
     custom_id: str
     metadata: Mapping[str, str]
+    lexicons: Sequence[str]
 
 
 class JobFilter(TypedDict, total=False):

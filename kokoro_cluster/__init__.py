@@ -12,14 +12,11 @@ from client.answers import (
     JobPage,
     JobWarning,
     Metrics,
-    Model,
     Output,
     OutputFile,
     Progress,
     Segment,
     TextSpan,
-    Voice,
-    Worker,
 )
 from client.errors import (
     ApiError,
@@ -51,6 +48,8 @@ from client.errors import (
     WaitTimedOut,
     WebhookRejected,
 )
+from client.inventory import ClusterState, Model, Voice, Worker
+from client.lexicon import Lexicon, LexiconEntry, LexiconVersion
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
 from client.speech import Speech
@@ -65,6 +64,7 @@ __all__ = [
     "AudioGone",
     "AuthenticationFailed",
     "BrokenAudio",
+    "ClusterState",
     "Conflict",
     "Delivery",
     "IdempotencyConflict",
@@ -86,6 +86,9 @@ __all__ = [
     "JobWarning",
     "KokoroCluster",
     "KokoroClusterError",
+    "Lexicon",
+    "LexiconEntry",
+    "LexiconVersion",
     "Metrics",
     "Model",
     "NoAudio",

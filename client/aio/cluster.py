@@ -9,10 +9,12 @@ import httpx
 
 from client import calls
 from client.aio.following import pieces, updates
+from client.aio.lexicons import AsyncLexicons
 from client.aio.sender import AsyncSender
-from client.answers import Delivery, Job, JobPage, Model, Voice, Worker
+from client.answers import Delivery, Job, JobPage
 from client.connection import DEFAULT_URL, Address
 from client.errors import Unreachable
+from client.inventory import ClusterState, Model, Voice, Worker
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
 from client.speech import Speech, whole_file
@@ -44,6 +46,7 @@ class AsyncKokoroCluster:
         http: httpx.AsyncClient | None = None,
     ) -> None:
         self._sender = AsyncSender(Address(url, key), retry or Retry(), on_retry, http)
+        self.lexicons = AsyncLexicons(self._sender)
 
     async def __aenter__(self) -> Self:
         return self
@@ -184,6 +187,14 @@ class AsyncKokoroCluster:
                 file.write(piece)
         return Path(path)
 
+    async def segment_audio(self, job: Job | str, index: int) -> bytes:
+        """Return a segment of a job as WAV, as soon as it is done.
+
+        Raises:
+            Conflict: it is not done yet, or is a pause.
+        """
+        return await self._sender.send(calls.segment_audio(job, index))
+
     # The cluster
 
     async def voices(self) -> tuple[Voice, ...]:
@@ -197,6 +208,10 @@ class AsyncKokoroCluster:
     async def workers(self) -> tuple[Worker, ...]:
         """Return the workers heard of in the last seconds."""
         return (await self._sender.send(calls.workers())).data
+
+    async def cluster(self) -> ClusterState:
+        """Say how much waits, over all keys, and how fast it goes."""
+        return await self._sender.send(calls.cluster())
 
 
 async def _last(

@@ -129,6 +129,13 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--format", help="mp3, opus, aac, flac, wav, pcm; default: FILE's ending")
     group.add_argument("--speed", type=float, metavar="N", help="0.25 to 4; default: 1")
     group.add_argument("--language", help="such as en-gb; default: the voice's own")
+    group.add_argument(
+        "--lexicon",
+        dest="lexicons",
+        action="append",
+        metavar="NAME",
+        help="a stored one",
+    )
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:

@@ -8,13 +8,15 @@ from typing import Self, Unpack
 import httpx
 
 from client import calls
-from client.answers import Delivery, Job, JobPage, Model, Voice, Worker
+from client.answers import Delivery, Job, JobPage
 from client.connection import DEFAULT_URL, Address
 from client.errors import Unreachable
+from client.inventory import ClusterState, Model, Voice, Worker
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
 from client.speech import Speech, whole_file
 from client.sync.following import pieces, updates
+from client.sync.lexicons import Lexicons
 from client.sync.sender import Sender
 from client.watching import Update, Watch
 
@@ -44,6 +46,7 @@ class KokoroCluster:
         http: httpx.Client | None = None,
     ) -> None:
         self._sender = Sender(Address(url, key), retry or Retry(), on_retry, http)
+        self.lexicons = Lexicons(self._sender)
 
     def __enter__(self) -> Self:
         return self
@@ -182,6 +185,14 @@ class KokoroCluster:
                 file.write(piece)
         return Path(path)
 
+    def segment_audio(self, job: Job | str, index: int) -> bytes:
+        """Return a segment of a job as WAV, as soon as it is done.
+
+        Raises:
+            Conflict: it is not done yet, or is a pause.
+        """
+        return self._sender.send(calls.segment_audio(job, index))
+
     # The cluster
 
     def voices(self) -> tuple[Voice, ...]:
@@ -195,6 +206,10 @@ class KokoroCluster:
     def workers(self) -> tuple[Worker, ...]:
         """Return the workers heard of in the last seconds."""
         return self._sender.send(calls.workers()).data
+
+    def cluster(self) -> ClusterState:
+        """Say how much waits, over all keys, and how fast it goes."""
+        return self._sender.send(calls.cluster())
 
 
 def _last(found: Iterator[Update], on_progress: Callable[[Update], None] | None) -> Job:

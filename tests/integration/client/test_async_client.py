@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from client.aio.cluster import AsyncKokoroCluster
-from client.errors import JobNotFound, JobRunning, NoAudio, Unreachable, WaitTimedOut
+from client.errors import JobNotFound, JobRunning, NoAudio, NotFound, Unreachable, WaitTimedOut
+from client.lexicon import LexiconEntry
 from client.watching import Update
 from tests.conftest import free_port
 from tests.faults.cluster import FaultCluster
@@ -105,3 +106,19 @@ async def _raises(kind: type[Exception], doing: Awaitable[object]) -> None:
 
 async def _names(jobs: AsyncIterator[object]) -> list[object]:
     return [job async for job in jobs]
+
+
+def test_lexicons_segments_and_the_queue(url: str, whole: FaultCluster) -> None:
+    async def use(cluster: AsyncKokoroCluster) -> None:
+        entries = (LexiconEntry(word="Kokoro", respelling="ko ko ro"),)
+        assert (await cluster.lexicons.put("async-names", entries)).entries_total == 1
+        assert (await cluster.lexicons.get("async-names")).entries == entries
+        assert "async-names" in {one.name for one in await cluster.lexicons.list()}
+        job = await cluster.submit(whole.words(2), lexicons=["async-names"])
+        segments = [update.segment async for update in cluster.watch(job) if update.segment]
+        assert (await cluster.segment_audio(job, segments[0].index))[:4] == b"RIFF"
+        await cluster.lexicons.delete("async-names")
+        await _raises(NotFound, cluster.lexicons.delete("async-names"))
+        assert (await cluster.cluster()).workers == 4
+
+    used(url, use)

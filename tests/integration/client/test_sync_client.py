@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from client.errors import (
+    Conflict,
     IdempotencyConflict,
     JobCanceled,
     JobFailed,
@@ -19,9 +20,11 @@ from client.errors import (
     JobRunning,
     JobTerminal,
     NoAudio,
+    NotFound,
     UnknownVoice,
     WaitTimedOut,
 )
+from client.lexicon import LexiconEntry
 from client.sync.cluster import KokoroCluster
 from client.watching import Update
 from client.webhooks import verify_webhook
@@ -186,3 +189,59 @@ def test_threads_may_share_a_client(cluster: KokoroCluster) -> None:
     for thread in threads:
         thread.join(60)
     assert len(set(found)) == 8
+
+
+def test_lexicons_are_stored_by_version_and_spoken_with(cluster: KokoroCluster) -> None:
+    entries = [LexiconEntry(word="Kokoro", respelling="ko ko ro")]
+    first = cluster.lexicons.put("names", entries, language="en-us")
+    assert first.entries_total == 1
+    assert cluster.lexicons.put("names", entries, language="en-us").version == first.version
+    entries.append(LexiconEntry(word="SQL", phonemes="sˈikwəl", case_sensitive=True))
+    assert cluster.lexicons.put("names", entries, language="en-us").version > first.version
+    assert cluster.lexicons.get("names").entries == tuple(entries)
+    assert cluster.lexicons.get("names", first.version).entries == tuple(entries[:1])
+    assert [one.name for one in cluster.lexicons.list()] == ["names"]
+    spoken = cluster.speak("Kokoro speaks SQL.", lexicons=[f"names@{first.version}"])
+    assert spoken.job.lexicons == (f"names@{first.version}",)
+    cluster.lexicons.delete("names")
+    with pytest.raises(NotFound):
+        cluster.lexicons.get("names")
+
+
+def test_a_segments_audio_is_fetched_alone(cluster: KokoroCluster, whole: FaultCluster) -> None:
+    job = cluster.wait(cluster.submit(f"{whole.words(1)} [pause:0.5s] {whole.words(1)}"))
+    segments = cluster.get(job, segments=True).segments
+    assert segments is not None
+    for segment in segments:
+        if segment.pause:
+            with pytest.raises(Conflict):
+                cluster.segment_audio(job, segment.index)
+        else:
+            assert segment.end_s is not None and segment.start_s is not None
+            length_s = segment.end_s - segment.start_s
+            audio = cluster.segment_audio(job, segment.index)
+            assert seconds(audio) == pytest.approx(length_s, abs=0.01)
+    assert {segment.pause for segment in segments} == {True, False}
+
+
+def test_the_whole_queue_is_looked_at(cluster: KokoroCluster) -> None:
+    before = cluster.cluster()
+    cluster.speak("One more of those that succeeded.")
+    after = cluster.cluster()
+    assert after.jobs_by_status["succeeded"] > before.jobs_by_status.get("succeeded", 0)
+    assert after.workers == 4
+
+
+def test_segments_are_told_of_as_they_are_done(cluster: KokoroCluster, whole: FaultCluster) -> None:
+    job = cluster.submit(whole.words(10), format="wav")
+    updates = list(cluster.watch(job))
+    told = [update.segment for update in updates if update.segment is not None]
+    ended = updates[-1].job
+    assert ended is not None
+    segments = cluster.get(job, segments=True).segments
+    assert segments is not None
+    assert [(s.index, s.start_s, s.end_s) for s in told] == [
+        (s.index, s.start_s, s.end_s) for s in segments
+    ]
+    assert ended.output is not None
+    assert told[-1].end_s == pytest.approx(ended.output.audio_s, abs=0.01)

@@ -19,7 +19,7 @@ from client.errors import (
     Unavailable,
     UnknownVoice,
 )
-from client.requests import job_body
+from client.requests import JobOptions, job_body
 from gateway.errors import STATUSES, error_response
 from gateway.requests import JobRequest
 
@@ -51,7 +51,9 @@ def test_the_server_takes_every_option_there_is() -> None:
         "ttl_s": 60,
         "custom_id": "mine",
         "metadata": {"a": "b"},
+        "lexicons": ["names", "places@3"],
     }
+    assert set(options) | {"format"} == set(JobOptions.__annotations__)
     JobRequest.model_validate(job_body("Hello.", options))
 
 

@@ -2,8 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from client.answers import Job, JobPage, Voice
+from client.answers import Job, JobPage
 from client.errors import JobCanceled, JobExpired, JobFailed, UnreadableAnswer
+from client.inventory import Voice
 from client.reading import read
 from gateway.openapi import JOB_EXAMPLE
 
