@@ -46,7 +46,8 @@ up: $(VENV)/.local ## Run the whole cluster on this machine until Ctrl-C
 demo: $(VENV)/.local ## Run the cluster, speak one text into ./out, and end
 	@exec $(BIN)/kokoro-cluster demo
 
-test: $(VENV)/.test ## Run every test that needs no GPU, against real Redis, Celery and HTTP
+test: $(VENV)/.test ## Run every test that needs no GPU, against real Redis, Celery, HTTP and Chromium
+	@sh tests/browser/install_chromium.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run the unit tests only

@@ -30,6 +30,7 @@ from gateway.known_engine import KnownEngine
 from gateway.news import News
 from gateway.openapi import install_openapi
 from gateway.pace import Pace
+from gateway.page import page_routes
 from gateway.services import Services
 from shared.addresses import parse_rules
 from shared.apikeys import KeyFile
@@ -105,11 +106,13 @@ def create_app(
         description="Text to speech as a service of your own: submit a job, poll it, fetch audio.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # its own would have browsers load scripts from elsewhere
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
     for part in (jobs, audio, segments, events, deliveries, lexicons, cluster, health, metrics):
         app.include_router(part.router)
+    app.router.routes += page_routes()
     install_error_handlers(app)
     install_openapi(app)
     # The last one added is the outermost.

@@ -47,6 +47,13 @@ _NO_AUDIO: dict[JobStatus, type[ApiError]] = {
 }
 
 Format = Annotated[AudioFormat | None, Query(description="Default: the job's main output.")]
+Redirect = Annotated[
+    bool,
+    Query(
+        description="`false`: the bytes, also where the store signs URLs. For scripts in browsers, "
+        "which may not follow to another origin."
+    ),
+]
 
 
 @router.get(
@@ -63,7 +70,9 @@ async def get_audio(
     services: ServicesOf,
     caller: CallerOf,
     job_id: JobId,
+    *,
     format: Format = None,
+    redirect: Redirect = True,
 ) -> Response:
     """Download a file of a finished job."""
     record = await find_job(services, caller, job_id)
@@ -72,7 +81,7 @@ async def get_audio(
     file = StoredFile(
         output.key, output.bytes, output.sha256, info.media_type, f"{record.id}.{info.extension}"
     )
-    return await serve_file(request, services, file)
+    return await serve_file(request, services, file, redirect=redirect)
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,10 @@ class StoredFile:
     name: str
 
 
-async def serve_file(request: Request, services: Services, file: StoredFile) -> Response:
-    """Answer with a file, a part of it, where it is, or that the client has it.
+async def serve_file(
+    request: Request, services: Services, file: StoredFile, *, redirect: bool
+) -> Response:
+    """Answer with a file, a part of it, where it is (if `redirect`), or that the client has it.
 
     Raises:
         ClusterError: the store is away, or the file or that part of it is not there.
@@ -103,7 +114,7 @@ async def serve_file(request: Request, services: Services, file: StoredFile) -> 
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if not_modified(request.headers, etag):
         return Response(status_code=304, headers=headers)
-    if request.method != "HEAD":
+    if redirect and request.method != "HEAD":
         # A URL signed for GET is of no use for HEAD, which needs no byte of the file anyway.
         url = await services.storage.sign_get_async(
             file.key, expires_s=services.settings.presign_ttl_s

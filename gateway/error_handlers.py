@@ -85,7 +85,8 @@ def install_error_handlers(app: FastAPI) -> None:
         if error.status_code == 405:
             # The first time this builds the OpenAPI document: no work for the event loop.
             methods = await to_thread.run_sync(_allowed_methods, app, request.url.path)
-            headers["Allow"] = ", ".join(methods)
+            if methods:  # the page's files are not in the document
+                headers["Allow"] = ", ".join(methods)
             message = f"This address answers only to {headers['Allow']}."
         body = error_body(error.status_code, message, "method_not_allowed", None)
         return JSONResponse(body, error.status_code, headers)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from gateway.audio import StoredFile, serve_file
+from gateway.audio import Redirect, StoredFile, serve_file
 from gateway.callers import CallerOf
 from gateway.errors import AudioGone, SegmentIsPause, SegmentNotFound, SegmentNotReady
 from gateway.jobs import JobId, find_job
@@ -39,6 +39,8 @@ async def get_segment_audio(
     caller: CallerOf,
     job_id: JobId,
     index: Annotated[int, Path(ge=0, le=MAX_INDEX, description="As in `?include=segments`.")],
+    *,
+    redirect: Redirect = True,
 ) -> Response:
     """Download one segment's audio, as soon as it is done."""
     record = await find_job(services, caller, job_id)
@@ -64,4 +66,5 @@ async def get_segment_audio(
     # The key names the audio's content and the attempt that made it, but also whose it is.
     tag = hashlib.sha256(segment.key.encode()).hexdigest()
     name = f"{record.id}-{index}.wav"
-    return await serve_file(request, services, StoredFile(segment.key, found.size, tag, _WAV, name))
+    file = StoredFile(segment.key, found.size, tag, _WAV, name)
+    return await serve_file(request, services, file, redirect=redirect)

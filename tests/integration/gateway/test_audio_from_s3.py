@@ -39,3 +39,12 @@ def test_audio_in_a_bucket_is_fetched_by_a_signed_url(start: Starter, endpoint: 
         assert stranger.get(location).content == AUDIO + b"flac"
         part = stranger.get(location, headers={"Range": "bytes=0-9"})
         assert (part.status_code, part.content) == (206, AUDIO[:10])
+
+
+def test_a_browsers_script_gets_the_bytes_of_a_bucket_from_the_gateway(
+    start: Starter, endpoint: str
+) -> None:
+    cluster = start(storage_url="s3://speech/prefix", storage_endpoint=endpoint)
+    job = cluster.succeed(response_format="flac")
+    answer = cluster.http.get(f"/v1/jobs/{job['id']}/audio?redirect=false")
+    assert (answer.status_code, answer.content) == (200, AUDIO + b"flac")

@@ -1,0 +1,102 @@
+/** Puts the page together: what is shown for which address, and what the cluster is asked first. */
+
+import { startAccess } from "./access.js";
+import { ApiError, Unreachable, askJson, signals } from "./api.js";
+import { closeCluster, openCluster } from "./cluster.js";
+import { byId, say } from "./element.js";
+import { startFiles } from "./files.js";
+import { closeJobs, openJobs, startJobs } from "./jobs.js";
+import { closeJob, openJob, startJobView } from "./jobview.js";
+import { problem } from "./notices.js";
+import { offer, startSpeak, write } from "./speak.js";
+
+const AGAIN_MS = 2000;
+const REVEAL_MS = 800; // the longest wait for that
+const TITLES = { speak: "Speak", jobs: "Jobs", job: "Job", cluster: "Cluster" };
+const THEMES = ["auto", "light", "dark"];
+
+function route() {
+  const [name, id] = location.hash.replace(/^#\//, "").split("/");
+  const view = name === "jobs" ? (id ? "job" : "jobs") : name === "cluster" ? "cluster" : "speak";
+  closeJob();
+  closeJobs();
+  closeCluster();
+  for (const section of document.querySelectorAll("main > section")) {
+    section.hidden = section.id !== `view-${view}`;
+  }
+  for (const link of document.querySelectorAll("nav a")) {
+    const here = link.dataset.view === view || (view === "job" && link.dataset.view === "jobs");
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${TITLES[view]} – Kokoro Cluster`;
+  if (view === "job") openJob(decodeURIComponent(id));
+  else if (view === "jobs") openJobs();
+  else if (view === "cluster") openCluster();
+  scrollTo(0, 0);
+}
+
+/** Ask what there is to choose from; while nothing is loaded yet, ask again. */
+async function begin() {
+  const place = byId("speak-problem");
+  // Shown once it is known what there is to show, so that nothing moves under a hand.
+  setTimeout(reveal, REVEAL_MS);
+  try {
+    const [voices, models] = await Promise.all([askJson("v1/voices"), askJson("v1/models")]);
+    const [model] = models.data;
+    offer(voices.data, model);
+    byId("stand-in").hidden = !model.stand_in;
+    say(byId("stand-in-model"), model.id);
+    place.replaceChildren();
+  } catch (error) {
+    problem(place, error);
+    // Workers are still loading, or the server is away; a missing key is asked for by its dialog.
+    if (error instanceof Unreachable || (error instanceof ApiError && error.status >= 500)) {
+      setTimeout(begin, AGAIN_MS);
+    }
+  } finally {
+    reveal();
+  }
+}
+
+function reveal() {
+  document.body.dataset.ready = "";
+}
+
+function startTheme() {
+  const button = byId("theme");
+  const root = document.documentElement;
+  const show = () => {
+    const theme = root.dataset.theme ?? "auto";
+    say(button, { auto: "◐", light: "○", dark: "●" }[theme]);
+    button.title = `Theme: ${theme}`;
+    button.setAttribute("aria-label", button.title);
+  };
+  button.addEventListener("click", () => {
+    const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
+    if (next === "auto") delete root.dataset.theme;
+    else root.dataset.theme = next;
+    localStorage.setItem("kc-theme", next);
+    show();
+  });
+  show();
+}
+
+startTheme();
+startSpeak();
+startFiles(write);
+startJobs();
+startJobView();
+startAccess(() => {
+  begin();
+  route();
+});
+signals.addEventListener("unreachable", () => { byId("offline").hidden = false; });
+signals.addEventListener("reachable", () => { byId("offline").hidden = true; });
+addEventListener("hashchange", route);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // its address would be taken for a view's
+  byId("main").focus();
+});
+begin();
+route();

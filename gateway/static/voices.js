@@ -1,0 +1,135 @@
+/** The list of voices: grouped by language, filtered by name, chosen by ear. */
+
+import { byId, element, say } from "./element.js";
+import { sampleOf } from "./samples.js";
+import { language } from "./words.js";
+
+const CHOSEN = "kc-voice";
+const FAVOURITE = "af_heart"; // Kokoro's best graded; chosen first where it is loaded
+
+export class VoicePicker {
+  #list = byId("voices");
+  #filter = byId("voice-filter");
+  #model = "";
+  #groups = [];
+  #sounding = null;
+  voices = [];
+
+  /** @param onChange gets the voice that was chosen. @param onError gets why a sample was not to be had. */
+  constructor(onChange, onError) {
+    this.onChange = onChange;
+    this.onError = onError;
+    this.#filter.addEventListener("input", () => this.#sift());
+    this.#list.addEventListener("change", () => {
+      localStorage.setItem(CHOSEN, this.chosen.id);
+      this.#chose();
+    });
+  }
+
+  /** The voice that is chosen, one of those listed; undefined while there are none. */
+  get chosen() {
+    const id = this.#list.querySelector("input:checked")?.value;
+    return this.voices.find((voice) => voice.id === id);
+  }
+
+  choose(id) {
+    const radio = [...this.#list.querySelectorAll("input")].find(({ value }) => value === id);
+    if (!radio) return;
+    radio.checked = true;
+    this.#chose();
+  }
+
+  #chose() {
+    // One stop for the tab key, not one a voice: the arrows go through the list.
+    for (const row of this.#list.querySelectorAll(".voice")) {
+      row.querySelector("button").tabIndex = row.querySelector("input").checked ? 0 : -1;
+    }
+    this.onChange(this.chosen);
+  }
+
+  /** List voices as `GET /v1/voices` has them; what was chosen stays so if it is among them. */
+  show(voices, model) {
+    const before = this.chosen?.id ?? localStorage.getItem(CHOSEN);
+    this.#model = model;
+    this.voices = voices;
+    const byLanguage = Map.groupBy
+      ? Map.groupBy(voices, (voice) => voice.language)
+      : voices.reduce((map, voice) => map.set(voice.language, [...(map.get(voice.language) ?? []), voice]), new Map());
+    this.#groups = [...byLanguage].map(([tag, members]) => this.#group(tag, members));
+    this.#list.replaceChildren(...this.#groups.map(({ node }) => node));
+    const ids = voices.map((voice) => voice.id);
+    this.choose([before, FAVOURITE, ids[0]].find((id) => ids.includes(id)));
+    this.#list.querySelector("input:checked")?.closest(".voice").scrollIntoView({ block: "nearest" });
+    this.#sift();
+  }
+
+  #group(tag, members) {
+    const name = language(tag);
+    const rows = members.map((voice) => ({
+      words: `${voice.id} ${voice.name} ${name} ${voice.gender ?? ""}`.toLowerCase(),
+      node: this.#row(voice),
+    }));
+    const heading = element("h3", { id: `voices-${tag}` }, name);
+    const node = element("div", { class: "group", role: "group", "aria-labelledby": heading.id },
+      heading, rows.map((row) => row.node));
+    return { node, rows };
+  }
+
+  #row(voice) {
+    const radio = element("input", { type: "radio", name: "voice", value: voice.id });
+    const label = element("label", {}, radio,
+      element("span", { class: "name" }, voice.name),
+      element("span", { class: "quiet" }, voice.gender ?? ""));
+    const listen = element("button", {
+      type: "button", class: "listen", "aria-label": `Listen to ${voice.name}`, "aria-pressed": "false",
+      onclick: () => this.#listen(voice, listen),
+    });
+    return element("div", { class: "voice", data: { voice: voice.id } }, label, listen);
+  }
+
+  #sift() {
+    const wanted = this.#filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const { node, rows } of this.#groups) {
+      for (const row of rows) row.node.hidden = !wanted.every((word) => row.words.includes(word));
+      const left = rows.filter((row) => !row.node.hidden).length;
+      node.hidden = left === 0;
+      shown += left;
+    }
+    byId("voices-none").hidden = shown > 0 || this.voices.length === 0;
+    say(byId("voices-count"), wanted.length ? `${shown} of ${this.voices.length}` : `${this.voices.length}`);
+  }
+
+  async #listen(voice, button) {
+    const again = this.#sounding?.button === button;
+    this.#hush();
+    if (again) return;
+    const audio = new Audio();
+    const stopping = new AbortController();
+    this.#sounding = { button, audio, stopping };
+    button.dataset.state = "loading";
+    button.setAttribute("aria-pressed", "true");
+    try {
+      const sample = await sampleOf(voice, this.#model, stopping.signal);
+      if (this.#sounding?.audio !== audio) return;
+      audio.src = URL.createObjectURL(sample);
+      audio.addEventListener("ended", () => this.#sounding?.audio === audio && this.#hush());
+      await audio.play();
+      button.dataset.state = "playing";
+    } catch (error) {
+      if (this.#sounding?.audio === audio) this.#hush();
+      if (error.name !== "AbortError") this.onError(error);
+    }
+  }
+
+  #hush() {
+    if (!this.#sounding) return;
+    const { button, audio, stopping } = this.#sounding;
+    this.#sounding = null;
+    stopping.abort();
+    audio.pause();
+    if (audio.src) URL.revokeObjectURL(audio.src);
+    delete button.dataset.state;
+    button.setAttribute("aria-pressed", "false");
+  }
+}
