@@ -206,7 +206,7 @@ class _Teller:
         give_up_at = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return await whole_job(self.services.intake, job, self.base_url)
+                return await whole_job(self.services, job, self.base_url)
             except (RedisError, OSError):
                 if time.monotonic() > give_up_at:
                     raise

@@ -16,10 +16,11 @@ from gateway.requests import read_job_request
 from gateway.schemas import Job, JobList
 from gateway.services import Services, ServicesOf
 from gateway.submission import Naming, submit
-from gateway.views import whole_job
+from gateway.views import job_rows, whole_job
 from shared.errors import InvalidInput
 from shared.job_view import job_view
 from shared.ledger.intake import CURSOR
+from shared.ledger.outlook import Places, queue_position
 from shared.ledger.records import JobRecord
 from shared.ledger.states import TERMINAL, JobStatus
 
@@ -113,7 +114,7 @@ async def put_job(
 
 async def _create(request: Request, services: Services, caller: Caller, naming: Naming) -> Response:
     accepted = await submit(services, caller, await read_job_request(request), naming)
-    record, position = accepted.record, accepted.queue_position
+    record, places = accepted.record, Places(plan=accepted.queue_position)
     request.scope["kc.job_id"] = record.uid
     headers = {}
     wait_s = preferred_wait_s(request)
@@ -121,15 +122,21 @@ async def _create(request: Request, services: Services, caller: Caller, naming: 
         headers["Preference-Applied"] = f"wait={wait_s}"
         await wait_until_ended(services, request, record.uid, timeout_s=wait_s)
         record = await find_job(services, caller, record.uid)
-        queued = record.status == JobStatus.QUEUED
-        position = await services.intake.queue_position(record.uid) if queued else None
+        if record.status not in TERMINAL:
+            (places,) = await services.intake.places([record])
     base_url = services.base_url(request)
     headers["Location"] = f"{base_url}/v1/jobs/{record.id}"
     ended = record.status in TERMINAL
     if not ended:
         headers["Retry-After"] = str(await services.pace.retry_after_s())
     warnings = await services.intake.warnings(record.uid) if record.warnings_total else []
-    view = job_view(record, warnings=warnings, queue_position=position, base_url=base_url)
+    view = job_view(
+        record,
+        warnings=warnings,
+        queue_position=queue_position(record, places),
+        eta_s=await services.pace.eta_s(record, places),
+        base_url=base_url,
+    )
     return JSONResponse(view, 200 if ended else 202, headers)
 
 
@@ -140,7 +147,7 @@ async def list_jobs(
     caller: CallerOf,
     wanted: Annotated[ListQuery, Query()],
 ) -> Response:
-    """List your jobs, newest first. Warnings and places in the queue are left to the job itself."""
+    """List your jobs, newest first. Warnings are left to the job itself."""
     page = await services.intake.jobs(
         caller.owner,
         limit=wanted.limit,
@@ -151,10 +158,7 @@ async def list_jobs(
         created_before=wanted.created_before.timestamp() if wanted.created_before else None,
     )
     base_url = services.base_url(request)
-    data = [
-        job_view(record, warnings=(), queue_position=None, base_url=base_url)
-        for record in page.jobs
-    ]
+    data = await job_rows(services, page.jobs, base_url)
     more = page.after is not None
     return JSONResponse({"object": "list", "data": data, "has_more": more, "after": page.after})
 
@@ -170,7 +174,7 @@ async def get_job(
     """Look at a job."""
     record = await find_job(services, caller, job_id)
     base_url = services.base_url(request)
-    view = await whole_job(services.intake, record, base_url, segments=include == "segments")
+    view = await whole_job(services, record, base_url, segments=include == "segments")
     return JSONResponse(view)
 
 
@@ -189,7 +193,7 @@ async def cancel_job(
         raise JobTerminal(f"The job has ended already: it is {before}.")
     log.info("job canceled", action="cancel", job_id=record.uid)
     record = await find_job(services, caller, record.uid)
-    return JSONResponse(await whole_job(services.intake, record, services.base_url(request)), 202)
+    return JSONResponse(await whole_job(services, record, services.base_url(request)), 202)
 
 
 @router.delete(

@@ -1,15 +1,21 @@
-"""How long a client should wait before it asks again, from what the cluster is measured to do."""
+"""How long things will take, from what the cluster is measured to do."""
 
 import math
 import time
 from collections.abc import Callable
 
 from shared.ledger.intake import Intake
+from shared.ledger.outlook import Outlook, Places, eta_s
+from shared.ledger.records import JobRecord
+from shared.ledger.states import TERMINAL, Lane
 
 FRESH_S = 1.0
 """An estimate is used for this long, so that a burst of submissions asks the ledger once."""
 
 MIN_S, MAX_S = 1, 60
+
+OUTLOOKS_KEPT = 1000
+"""Of owners and lanes, of which one is asked for no more than once in `FRESH_S`."""
 
 
 class Pace:
@@ -24,6 +30,7 @@ class Pace:
         self._intake = intake
         self._clock = clock
         self._known: tuple[float, int] | None = None
+        self._outlooks: dict[tuple[str, Lane], tuple[float, Outlook]] = {}
 
     async def retry_after_s(self) -> int:
         """Return whole seconds in [1, 60]; 1 when nothing was measured over the last minute.
@@ -38,6 +45,28 @@ class Pace:
                 self._known = (now, self._known[1])
             self._known = (now, await self._measure())
         return self._known[1]
+
+    async def eta_s(self, job: JobRecord, places: Places) -> float | None:
+        """Return seconds until a job will have ended; None if it has, or it can't be known.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        if job.status in TERMINAL:
+            return None
+        asked_at, outlook = await self._outlook(job.owner, job.lane)
+        return eta_s(job, places, outlook, outlook.now + self._clock() - asked_at)
+
+    async def _outlook(self, owner: str, lane: Lane) -> tuple[float, Outlook]:
+        """Return an outlook, and when it was asked for by this process's clock."""
+        known = self._outlooks.pop((owner, lane), None)
+        now = self._clock()
+        if known is None or now - known[0] >= FRESH_S:
+            known = (now, await self._intake.outlook(owner, lane))
+        self._outlooks[owner, lane] = known
+        while len(self._outlooks) > OUTLOOKS_KEPT:
+            self._outlooks.pop(next(iter(self._outlooks)))
+        return known
 
     async def _measure(self) -> int:
         throughput = await self._intake.throughput()

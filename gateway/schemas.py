@@ -130,8 +130,13 @@ class Job(_Shape):
     expires_at: AwareDatetime | None = Field(description="When its audio will be deleted.")
     input_chars: int
     progress: Progress
-    queue_position: int | None
-    eta_s: float | None
+    queue_position: int | None = Field(
+        description="Jobs that are begun before it; null once it has begun."
+    )
+    eta_s: float | None = Field(
+        description="Seconds until it will have ended, from what is ahead of it and the pace that "
+        "was measured; null once it has ended, and where nothing was measured yet."
+    )
     output: Output | None
     warnings: list[Warning]
     error: JobError | None

@@ -1,25 +1,57 @@
 """Records of the ledger as clients see them."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from gateway.services import Services
 from shared.formats import SAMPLE_RATE_HZ
 from shared.job_view import job_view, timestamp
-from shared.ledger.intake import Intake
+from shared.ledger.outlook import Places, queue_position
 from shared.ledger.records import DeliveryRecord, JobRecord, SegmentRecord
-from shared.ledger.states import JobStatus
+from shared.ledger.states import TERMINAL
 
 
 async def whole_job(
-    intake: Intake, record: JobRecord, base_url: str, *, segments: bool = False
+    services: Services, record: JobRecord, base_url: str, *, segments: bool = False
 ) -> dict[str, Any]:
     """Return a job with what the ledger keeps beside its record: warnings, place, segments."""
+    intake = services.intake
     warnings = await intake.warnings(record.uid) if record.warnings_total else []
-    queued = record.status is JobStatus.QUEUED
-    position = await intake.queue_position(record.uid) if queued else None
-    view = job_view(record, warnings=warnings, queue_position=position, base_url=base_url)
+    places = Places()
+    if record.status not in TERMINAL:
+        (places,) = await intake.places([record])
+    view = job_view(
+        record,
+        warnings=warnings,
+        queue_position=queue_position(record, places),
+        eta_s=await services.pace.eta_s(record, places),
+        base_url=base_url,
+    )
     if segments:
         view["segments"] = segment_views(await intake.segments(record.uid, record.segments_total))
     return view
+
+
+async def job_rows(
+    services: Services, records: Sequence[JobRecord], base_url: str
+) -> list[dict[str, Any]]:
+    """Return jobs as a list shows them: without their warnings."""
+    waiting = [record for record in records if record.status not in TERMINAL]
+    found = await services.intake.places(waiting)
+    places = {record.uid: place for record, place in zip(waiting, found, strict=True)}
+    rows = []
+    for record in records:
+        place = places.get(record.uid, Places())
+        rows.append(
+            job_view(
+                record,
+                warnings=(),
+                queue_position=queue_position(record, place),
+                eta_s=await services.pace.eta_s(record, place),
+                base_url=base_url,
+            )
+        )
+    return rows
 
 
 def segment_views(segments: list[SegmentRecord]) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ def job_view(
     warnings: Sequence[dict[str, Any]],
     queue_position: int | None,
     base_url: str,
+    eta_s: float | None = None,
 ) -> dict[str, Any]:
     """Return the Job object of the API; what is not known yet is None.
 
@@ -31,6 +32,7 @@ def job_view(
         warnings: as `Intake.warnings` returns them.
         queue_position: jobs ahead of this one; None once work on it has begun.
         base_url: put before every path, without a slash at its end; empty for bare paths.
+        eta_s: seconds until the job will have ended; None once it has, or where it is not known.
     """
     url = f"{base_url}/v1/jobs/{record.id}"
     return {
@@ -49,7 +51,7 @@ def job_view(
             "audio_s": round(record.audio_s, 3),
         },
         "queue_position": queue_position,
-        "eta_s": None,
+        "eta_s": None if eta_s is None else round(eta_s, 1),
         "output": _output(record, url),
         "warnings": list(warnings),
         "error": _error(record),

@@ -128,6 +128,7 @@ class Asks:
                 answer = await self._client.getdel(f"kc:answer:{ask_id}")
                 if answer is not None:
                     return _read(str(answer))
+        await self._client.delete(f"kc:ask:{ask_id}")
         await self._client.hincrbyfloat("kc:totals", "asks_unanswered", 1)
         raise PlannersSilent()
 

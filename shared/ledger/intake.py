@@ -9,9 +9,10 @@ from typing import Any, cast
 import redis.asyncio
 from redis.exceptions import ResponseError
 
+from shared.ledger.outlook import Outlook, Places
 from shared.ledger.records import DeliveryRecord, JobRecord, NewJob, SegmentRecord
 from shared.ledger.scripts import script
-from shared.ledger.states import DeliveryStatus, JobStatus
+from shared.ledger.states import DeliveryStatus, JobStatus, Lane
 from shared.ledger.upkeep import Backlog
 from shared.manifest import EngineManifest
 
@@ -278,10 +279,20 @@ class Intake:
         )
         return [json.loads(row) for row in rows]
 
-    async def queue_position(self, uid: str) -> int | None:
-        """Return how many jobs are planned before this one; None once planning has begun."""
-        rank = await self.client.zrank("kc:queue:plan", uid)
-        return None if rank is None else int(cast("int", rank))
+    async def places(self, jobs: Sequence[JobRecord]) -> list[Places]:
+        """Return the places in queues of some jobs, in their order."""
+        if not jobs:
+            return []
+        pipe = self.client.pipeline(transaction=False)
+        for job in jobs:
+            pipe.zrank("kc:queue:plan", job.uid)
+            pipe.zrank(f"kc:lane:{job.lane}:{job.owner}", job.uid)
+        ranks = await pipe.execute()
+        return [Places(*pair) for pair in zip(ranks[::2], ranks[1::2], strict=True)]
+
+    async def outlook(self, owner: str, lane: Lane) -> Outlook:
+        """Return what is ahead of an owner's jobs in a lane, and how fast it goes."""
+        return Outlook.from_json(str(await self._run("outlook", lane, owner)))
 
     async def cancel(self, uid: str) -> JobStatus | None:
         """End a job; return its status before."""

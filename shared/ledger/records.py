@@ -132,6 +132,55 @@ class OutputFile:
 
 
 @dataclass(frozen=True)
+class JobPace:
+    """How a job gets on; all 0 for what an older release accepted. Phonemes are of segments.
+
+    Attributes:
+        left: phonemes planned and not done.
+        unplanned: characters not planned yet.
+        to_render: phonemes planned so far whose audio did not exist already.
+        own: its own phonemes that were rendered of late; the older the less they count.
+        even: what it would have had of late if all of its lane had the same.
+        all: everybody's, of late.
+        s: seconds that took.
+        batches: batches with a part of it, of late.
+        at: when the last of those was recorded, or the first segment was planned.
+        assembling_since: when a worker began to encode it, if one does.
+    """
+
+    left: int = 0
+    unplanned: int = 0
+    to_render: int = 0
+    own: float = 0.0
+    even: float = 0.0
+    all: float = 0.0
+    s: float = 0.0
+    batches: float = 0.0
+    at: float | None = None
+    assembling_since: float | None = None
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[str, str]) -> "JobPace":
+        """Read it from a job's Redis hash."""
+
+        def seconds(name: str) -> float | None:
+            return float(fields[name]) / 1000 if name in fields else None
+
+        return cls(
+            left=int(fields.get("left", 0)),
+            unplanned=int(fields.get("unplanned", 0)),
+            to_render=int(fields.get("to_render", 0)),
+            own=float(fields.get("pace_own", 0)),
+            even=float(fields.get("pace_even", 0)),
+            all=float(fields.get("pace_all", 0)),
+            s=float(fields.get("pace_s", 0)),
+            batches=float(fields.get("pace_batches", 0)),
+            at=seconds("pace_ms"),
+            assembling_since=seconds("assemble_ms") if fields.get("assemble_token") else None,
+        )
+
+
+@dataclass(frozen=True)
 class JobRecord:
     """A job as the ledger knows it; times are seconds since 1970, UTC."""
 
@@ -168,6 +217,8 @@ class JobRecord:
     webhook_url: str | None
     purged: bool
     lexicons: tuple[str, ...] = ()
+    plan_chars: int = 0
+    pace: JobPace = JobPace()
 
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> "JobRecord":
@@ -217,6 +268,8 @@ class JobRecord:
             lexicons=tuple(
                 lexicon.partition(":")[0] for lexicon in fields.get("lexicons", "").split()
             ),
+            plan_chars=int(fields.get("plan_chars", 0)),
+            pace=JobPace.from_hash(fields),
         )
 
 

@@ -23,7 +23,7 @@ def _table(name: str, moves: Mapping[Any, frozenset[Any]]) -> str:
     return f"local {name} = {{ {', '.join(rows)} }}"
 
 
-_AS_THEY_ARE = {"create", "claimable", "put_ask", "put_lexicon"}
+_AS_THEY_ARE = {"create", "claimable", "put_ask", "put_lexicon", "outlook"}
 """What a full Redis refuses, and what only reads. All others lead to less in it: never refused."""
 _ACCEPTING = {"create"}
 """Scripts that accept jobs, and have a library of their own."""

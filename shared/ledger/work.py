@@ -24,6 +24,7 @@ from shared.ledger.messages import (
 )
 from shared.ledger.records import JobSpec, OutputFile, SegmentRecord
 from shared.ledger.scripts import script, text
+from shared.ledger.speech import speech_of
 from shared.ledger.states import DeliveryStatus
 from shared.manifest import EngineManifest, EngineStamp
 
@@ -231,6 +232,7 @@ class WorkLedger:
                     "key": item.key,
                     "samples": item.samples,
                     "chars": len(item.claim.payload.text),
+                    "phonemes": len(item.claim.payload.phonemes),
                 }
                 for item in rendered
             ],
@@ -239,6 +241,7 @@ class WorkLedger:
             "model": engine.model,
             "stand_in": int(engine.stand_in),
             "precision": engine.precision,
+            "speech": speech_of(rendered),
         }
         verdicts = self._run("finish_segments", self.incarnation, json.dumps(batch))
         return [key for key in _texts(verdicts) if key]

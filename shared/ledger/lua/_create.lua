@@ -50,7 +50,10 @@ local function make_job(job, input, now)
     'status', 'queued', 'stage', '', 'created_ms', now, 'deadline_ms', now + job.deadline_s * 1000,
     'ttl_s', job.ttl_s, 'input_chars', chars, 'lane', job.lane, 'share', job.share,
     'spec', job.spec, 'engine', job.engine, 'payload', job.payload, 'total', 0, 'done', 0,
-    'reused', 0, 'audio_s', 0, 'planned', 0, 'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0)
+    'reused', 0, 'audio_s', 0, 'planned', 0, 'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0,
+    'left', 0, 'unplanned', 0)
+  add_ahead(uid, 'unplanned', chars)
+  redis.call('HSET', 'kc:shares', owner, job.share)
   if job.stand_in ~= nil then
     redis.call('HSET', job_key(uid), 'stand_in', job.stand_in and 1 or 0)
   end

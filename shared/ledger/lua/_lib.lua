@@ -175,6 +175,27 @@ local function drop_ready(uid, member)
   redis.call('DECRBY', 'kc:waiting_phonemes', ready_length(member))
 end
 
+-- What is ahead in each lane: `left`, the phonemes planned and not done; `unplanned`, the characters
+-- not planned yet. A job that an older release accepted has no such fields and is not counted.
+
+local function add_ahead(uid, name, by)
+  local f = redis.call('HMGET', job_key(uid), name, 'lane')
+  if not f[1] then return end
+  by = math.max(by, -tonumber(f[1]))
+  redis.call('HINCRBY', job_key(uid), name, by)
+  redis.call('HINCRBY', 'kc:ahead', f[2] .. '.' .. name, by)
+end
+
+-- How many jobs of a lane wait for a device, about: of its first owners, and as many of each other.
+local OWNERS_COUNTED = 16
+local function jobs_in_lane(lane)
+  local owners = redis.call('ZRANGE', lane_key(lane), 0, OWNERS_COUNTED - 1)
+  local jobs = 0
+  for _, owner in ipairs(owners) do jobs = jobs + redis.call('ZCARD', lane_key(lane, owner)) end
+  if #owners == OWNERS_COUNTED then jobs = jobs * redis.call('ZCARD', lane_key(lane)) / #owners end
+  return jobs
+end
+
 -- Deliveries: one queue a host, so that a slow receiver delays nobody else's webhooks -----------
 
 local function offer_host(host)
@@ -252,6 +273,8 @@ local function end_job(uid, status, now, fields)
   redis.call('DECRBY', 'kc:queued_chars', f[2])
   redis.call('DECRBY', 'kc:queued_chars:' .. f[3], f[2])
   redis.call('DECR', 'kc:queued_jobs')
+  add_ahead(uid, 'left', -math.huge)
+  add_ahead(uid, 'unplanned', -math.huge)
   write_outbox(uid, 'job.' .. status, now)
   redis.call('PUBLISH', 'kc:ended', uid)
   tell(uid)
@@ -282,7 +305,7 @@ local function begin_stage(uid, stage, cap, now)
   end
   local token = next_token()
   redis.call('HINCRBY', job, stage .. '_attempts', 1)
-  redis.call('HSET', job, stage .. '_token', token)
+  redis.call('HSET', job, stage .. '_token', token, stage .. '_ms', now)
   return token
 end
 
@@ -304,6 +327,7 @@ end
 
 -- Marks a segment done with stored audio; the caller has checked its token and its move.
 local function complete_segment(uid, index, segment, key, samples, reused)
+  if segment.status then add_ahead(uid, 'left', -segment.length) end -- else it never had to wait
   segment.status, segment.key, segment.samples, segment.reused = 'done', key, samples, reused or nil
   segment.token = nil
   set_segment(uid, index, segment)

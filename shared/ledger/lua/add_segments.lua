@@ -6,11 +6,11 @@ local slice = cjson.decode(ARGV[4])
 local now = now_ms()
 local job = job_key(uid)
 unhold(incarnation, 'plan|' .. uid .. '|' .. token)
-local f = redis.call('HMGET', job, 'status', 'plan_token', 'total')
+local f = redis.call('HMGET', job, 'status', 'plan_token', 'total', 'plan_chars')
 if f[2] ~= token or is_terminal(f[1]) then return lost('plan of ' .. uid) end
 
 local index = tonumber(f[3])
-local waiting = false
+local waiting, to_render = false, 0
 for _, planned in ipairs(slice.segments) do
   local segment = planned.record
   if segment.hash then
@@ -22,7 +22,7 @@ for _, planned in ipairs(slice.segments) do
       set_segment(uid, index, segment)
       redis.call('HSET', job_key(uid, 'payload'), index, planned.payload)
       add_ready(uid, index, segment.length)
-      waiting = true
+      waiting, to_render = true, to_render + segment.length
     end
   else -- a pause is silence of known length: born done
     segment.status = 'done'
@@ -45,7 +45,15 @@ end
 if slice.speech then redis.call('HSET', job, 'speech', 1) end
 redis.call('HSET', job, 'total', index, 'plan_bytes', slice.bytes, 'plan_chars', slice.chars,
   'plan_attempts', 0, 'plan_token', '', 'plan_state', slice.state or '')
-if waiting then offer_job(uid) end
+add_ahead(uid, 'left', to_render)
+add_ahead(uid, 'unplanned', slice.final and -math.huge or f[4] - slice.chars)
+redis.call('HINCRBY', job, 'to_render', to_render)
+if waiting then
+  offer_job(uid)
+  -- From here on its pace is measured.
+  redis.call('HSETNX', job, 'pace_total', redis.call('HGET', 'kc:totals', 'phonemes') or '0')
+  redis.call('HSETNX', job, 'pace_ms', now)
+end
 tell(uid)
 
 if not slice.final then

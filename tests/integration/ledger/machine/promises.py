@@ -40,9 +40,27 @@ def check_counters(now: Picture) -> None:
     assert now.number("kc:queued_chars") == chars.total()
     for owner, queued in now.under("kc:queued_chars:"):
         assert int(queued) == chars[owner]
+    check_ahead(now)
     lengths = [int(member.partition(":")[2]) for _, member in now.waiting()]
     assert now.number("kc:waiting_segments") == len(lengths)
     assert now.number("kc:waiting_phonemes") == sum(lengths)
+
+
+def check_ahead(now: Picture) -> None:
+    """What is ahead in a lane is what its open jobs have not planned, and not rendered."""
+    ahead: Counter[str] = Counter()
+    for uid, job in now.jobs.items():
+        left = unplanned = 0
+        if now.is_open(uid):
+            undone = [s for s in now.segments(uid).values() if s["status"] != SegmentStatus.DONE]
+            left = sum(segment["length"] for segment in undone)
+            if job["planned"] != "1":
+                unplanned = max(0, int(job["input_chars"]) - int(job["plan_chars"]))
+        assert (int(job["left"]), int(job["unplanned"])) == (left, unplanned), uid
+        ahead[f"{job['lane']}.left"] += left
+        ahead[f"{job['lane']}.unplanned"] += unplanned
+    said = {name: int(n) for name, n in now.hash("kc:ahead").items() if int(n)}
+    assert said == {name: n for name, n in ahead.items() if n}
 
 
 def check_segments(now: Picture, uid: str, job: Row) -> None:

@@ -1,0 +1,44 @@
+-- What is ahead of one owner's jobs in one lane, and how fast it goes. ARGV: lane, owner. Answers JSON.
+local lane, owner = ARGV[1], ARGV[2]
+local function row(key)
+  local flat, found = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do found[flat[i]] = tonumber(flat[i + 1]) end
+  found[''] = 0 -- else an empty one would be a list
+  return found
+end
+
+-- Of all owners with work in this lane, about, this one's part by its share.
+local owners = redis.call('ZRANGE', lane_key(lane), 0, OWNERS_COUNTED - 1)
+local shares, others = tonumber(redis.call('HGET', 'kc:shares', owner) or '1'), 0
+for _, other in ipairs(owners) do
+  if other ~= owner then
+    others = others + tonumber(redis.call('HGET', 'kc:shares', other) or '1')
+  end
+end
+if #owners == OWNERS_COUNTED then others = others * redis.call('ZCARD', lane_key(lane)) / #owners end
+
+local synth, assemblers = 0, 0
+for _, name in ipairs(redis.call('SMEMBERS', 'kc:workers')) do
+  local role = string.match(name, '^(%l+)%.')
+  if role == 'synth' then
+    synth = synth + redis.call('EXISTS', 'kc:worker:' .. name)
+  elseif role == 'assemble' then
+    local state = redis.call('GET', 'kc:worker:' .. name)
+    if state then assemblers = assemblers + (cjson.decode(state).children or 1) end
+  end
+end
+return cjson.encode({
+  now_ms = now_ms(),
+  pace = row('kc:pace'),
+  ahead = row('kc:ahead'),
+  encode = row('kc:encode'),
+  synth = synth,
+  assemblers = assemblers,
+  in_lane = jobs_in_lane(lane),
+  of_owner = redis.call('ZCARD', lane_key(lane, owner)),
+  owner_part = shares / (shares + others),
+  to_plan = redis.call('ZCARD', 'kc:queue:plan'),
+  to_assemble = redis.call('ZCARD', 'kc:queue:assemble') + redis.call('ZCARD', 'kc:queue:assemble:long'),
+  waiting_segments = tonumber(redis.call('GET', 'kc:waiting_segments') or '0'),
+  waiting_phonemes = tonumber(redis.call('GET', 'kc:waiting_phonemes') or '0'),
+})

@@ -1,0 +1,277 @@
+"""When a job will have ended: from what is ahead of it and what the cluster was measured to do.
+
+Work is counted in phonemes: of segments planned and not done, and of texts not planned yet by the
+phonemes that characters here turn out to have. It is worked off at the pace measured while this job
+itself got on, or before that at the one of all devices when busy. What comes in between is told by
+the part that this job had of the work of late, or before that by what the fair queue gives it: see
+`docs/decisions/0018-what-a-client-can-know-of-the-queue.md`.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.ledger.records import JobRecord
+from shared.ledger.states import TERMINAL, JobStatus, Lane
+
+LANE_PART = {Lane.INTERACTIVE: 0.8, Lane.BATCH: 0.2}
+"""Of the work while both lanes have some: every fifth claim looks at the batch lane first."""
+
+POOLED_S = 2.0
+"""Seconds of the whole cluster's pace put to a job's own, which is of few batches at first."""
+
+BELIEVED_CHARS = 500
+"""Characters of a job that are planned, before its phonemes a character are believed."""
+
+OVERDUE_PART = 0.1
+"""Of the time that an encoding took already, if it takes longer than it should have."""
+
+SIZES = (1, 2, 3)
+"""Classes of audio by length: below 100 s, below 1000 s, and longer."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """A job's places in queues.
+
+    Attributes:
+        plan: jobs that are planned before it; None once planning has begun.
+        lane: jobs of its owner that are served before it; None if none of its segments waits.
+    """
+
+    plan: int | None = None
+    lane: int | None = None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is ahead of one owner's jobs in one lane, at one moment.
+
+    Attributes:
+        now: seconds since 1970, by Redis's clock.
+        pace: sums over what the devices did of late: phonemes, chars, audio_s, busy_s, segments,
+            batches.
+        ahead: `<lane>.left` phonemes planned and not done, `<lane>.unplanned` characters.
+        encode: `<formats>|<class>.s`, `.audio_s` and `.jobs`; `*` for all.
+        synth: synth workers heard of.
+        assemblers: processes that encode.
+        in_lane: jobs of the lane that wait for a device.
+        of_owner: those of the owner.
+        owner_part: of the lane's work, that the owner's share gives it.
+        to_plan: jobs that wait to be planned.
+        to_assemble: jobs that wait to be encoded.
+        waiting_segments: in all lanes.
+        waiting_phonemes: in those.
+    """
+
+    now: float
+    pace: Mapping[str, float] = field(default_factory=dict)
+    ahead: Mapping[str, float] = field(default_factory=dict)
+    encode: Mapping[str, float] = field(default_factory=dict)
+    synth: int = 0
+    assemblers: int = 0
+    in_lane: float = 0
+    of_owner: int = 0
+    owner_part: float = 1.0
+    to_plan: int = 0
+    to_assemble: int = 0
+    waiting_segments: int = 0
+    waiting_phonemes: int = 0
+
+    @classmethod
+    def from_json(cls, text: str) -> "Outlook":
+        """Read the answer of the script `outlook`."""
+        fields: dict[str, Any] = json.loads(text)
+        return cls(now=fields.pop("now_ms") / 1000, **fields)
+
+    @property
+    def phonemes_per_char(self) -> float | None:
+        """As measured over what was rendered of late."""
+        return _ratio(self.pace, "phonemes", "chars")
+
+    @property
+    def phonemes_per_s(self) -> float | None:
+        """What all devices that are there do together when busy; None if unknown or none is."""
+        each = _ratio(self.pace, "phonemes", "busy_s")
+        return each * self.synth if each and self.synth else None
+
+    @property
+    def segment_phonemes(self) -> float | None:
+        """Of a usual segment."""
+        if self.waiting_segments > 0 and self.waiting_phonemes > 0:
+            return self.waiting_phonemes / self.waiting_segments
+        return _ratio(self.pace, "phonemes", "segments")
+
+    def of_lane(self, lane: Lane) -> float:
+        """Return the phonemes to render in a lane, in texts that are not planned yet too."""
+        chars = max(0.0, self.ahead.get(f"{lane}.unplanned", 0))
+        left = max(0.0, self.ahead.get(f"{lane}.left", 0))
+        return left + chars * (self.phonemes_per_char or 0)
+
+    def encode_s(self, formats: tuple[str, ...], audio_s: float) -> float | None:
+        """Return seconds that encoding takes; None if none was ever measured."""
+        wanted = int(math.log10(min(1000.0, max(10.0, audio_s))))
+        together = self._audio_per_s("+".join(sorted(formats)), wanted)
+        if together is not None:
+            return audio_s / together
+        each = [self._audio_per_s(name, wanted) for name in formats]
+        if all(each):
+            return sum(audio_s / rate for rate in each if rate)
+        overall = _ratio(self.encode, "*.audio_s", "*.s")
+        return audio_s / overall if overall else None
+
+    def _audio_per_s(self, formats: str, wanted: int) -> float | None:
+        # Of lengths that were not met, the longer one is nearer: it has less of what all have.
+        for size in sorted(SIZES, key=lambda size: (abs(size - wanted), -size)):
+            rate = _ratio(self.encode, f"{formats}|{size}.audio_s", f"{formats}|{size}.s")
+            if rate:
+                return rate
+        return None
+
+
+def eta_s(job: JobRecord, places: Places, outlook: Outlook, now: float) -> float | None:
+    """Return seconds until the job will have ended; None once it has, or if it can't be known.
+
+    Args:
+        job: as it is now.
+        places: of it, now.
+        outlook: of its owner and lane, some seconds old at most.
+        now: seconds since 1970, by Redis's clock.
+    """
+    if job.status in TERMINAL:
+        return None
+    if job.stage == "assemble":
+        return _assembly_s(job, outlook, job.audio_s, now)
+    own = _own_phonemes(job, outlook)
+    if own is None:
+        return None
+    render_s = 0.0
+    if own > 0:
+        rendering = _render_s(job, own, places, outlook, now)
+        if rendering is None:
+            return None
+        render_s = rendering
+    spoken = job.audio_s + own * _s_per_phoneme(job, outlook)
+    encode_s = _assembly_s(job, outlook, spoken, now)
+    return None if encode_s is None else render_s + encode_s
+
+
+def _own_phonemes(job: JobRecord, outlook: Outlook) -> float | None:
+    """Return what is left to render of a job; None if nothing tells how much its text comes to."""
+    pace = job.pace
+    chars = job.input_chars - job.plan_chars if not job.planned else 0
+    if chars <= 0:
+        return float(pace.left)
+    ratio = outlook.phonemes_per_char
+    if job.plan_chars >= BELIEVED_CHARS:
+        ratio = pace.to_render / job.plan_chars
+    return None if ratio is None else pace.left + chars * ratio
+
+
+def _render_s(
+    job: JobRecord, own: float, places: Places, outlook: Outlook, now: float
+) -> float | None:
+    """Return seconds until the last of the job's own phonemes is rendered."""
+    cluster = outlook.phonemes_per_s
+    usual = outlook.segment_phonemes
+    pace = job.pace
+    if cluster is None or usual is None:
+        return None
+    if pace.batches < 1:
+        return _both_lanes(job.lane, _ahead_unbegun(job, own, usual, places, outlook), outlook) / (
+            cluster
+        )
+    others = max(0.0, outlook.of_lane(job.lane) - own)
+    count = max(1.0, outlook.in_lane)
+    expected = _fair_part(outlook, outlook.of_owner, count) * count
+    favour = (pace.own + usual * expected) / (pace.even + usual)
+    part = min(1.0, favour / count)
+    # While the other lane has work, this one's jobs had their part of less than all.
+    if _other_lane(job.lane, outlook) > 0:
+        part = min(1.0, part / LANE_PART[job.lane])
+    work = _both_lanes(job.lane, min(own / part, own + others), outlook)
+    gap_s = pace.s / pace.batches
+    since_s = max(0.0, now - pace.at) if pace.at is not None else 0.0
+    # Late by more than two batches: it does not get on, and the longer so the slower it is.
+    late_s = max(0.0, since_s - 2 * gap_s)
+    rate = (pace.all + POOLED_S * cluster) / (pace.s + POOLED_S + late_s)
+    return max(0.0, work / rate - min(since_s, gap_s))
+
+
+def _ahead_unbegun(
+    job: JobRecord, own: float, usual: float, places: Places, outlook: Outlook
+) -> float:
+    """Return the lane's phonemes until a job is done of which nothing is rendered yet.
+
+    Each other job has as many turns as this one, the first round only if it comes before it.
+    """
+    turns = max(1.0, own / usual)
+    waits = places.lane is not None
+    count = max(1.0, outlook.in_lane + (0 if waits else 1))
+    of_owner = max(1, outlook.of_owner + (0 if waits else 1))
+    beside = 1 / _fair_part(outlook, of_owner, count) - 1
+    before = beside
+    if places.lane is not None and of_owner > 1:
+        before = beside * places.lane / (of_owner - 1)
+    unplanned = max(0.0, outlook.ahead.get(f"{job.lane}.unplanned", 0) - job.pace.unplanned)
+    unplanned *= outlook.phonemes_per_char or 0
+    planned = max(0.0, outlook.ahead.get(f"{job.lane}.left", 0) - job.pace.left)
+    work = own + min(planned, usual * ((turns - 1) * beside + before))
+    if places.plan is not None and outlook.to_plan > 1:
+        earlier = min(1.0, places.plan / (outlook.to_plan - 1))
+        later = outlook.to_plan - 1 - places.plan
+        work += min(unplanned * earlier, places.plan * turns * usual)
+        work += min(unplanned * (1 - earlier), max(0, later) * (turns - 1) * usual)
+    return work
+
+
+def _fair_part(outlook: Outlook, of_owner: int, count: float) -> float:
+    """Return the part of its lane's work that a job gets, by the rules of the fair queue.
+
+    A batch is led by whose turn it is and filled with one segment of each job, round after round.
+    """
+    batch = max(1.0, _ratio(outlook.pace, "segments", "batches") or 1.0)
+    by_share = outlook.owner_part / max(1, of_owner)
+    return min(1.0, max(1 / count, min(by_share, 1 / batch)))
+
+
+def _other_lane(lane: Lane, outlook: Outlook) -> float:
+    other = Lane.BATCH if lane is Lane.INTERACTIVE else Lane.INTERACTIVE
+    return outlook.of_lane(other)
+
+
+def _both_lanes(lane: Lane, work: float, outlook: Outlook) -> float:
+    """Return the phonemes of both lanes that are rendered while `work` of this one is."""
+    return min(work / LANE_PART[lane], work + _other_lane(lane, outlook))
+
+
+def _s_per_phoneme(job: JobRecord, outlook: Outlook) -> float:
+    rendered = job.pace.to_render - job.pace.left
+    if rendered > 0 and job.audio_s > 0:
+        return job.audio_s / rendered
+    return (_ratio(outlook.pace, "audio_s", "phonemes") or 0.0) / job.spec.speed
+
+
+def _assembly_s(job: JobRecord, outlook: Outlook, audio_s: float, now: float) -> float | None:
+    """Return seconds that waiting for an encoder, encoding and storing take from here on."""
+    alone = outlook.encode_s(tuple(job.spec.outputs), audio_s)
+    if alone is None:
+        return None
+    if job.pace.assembling_since is not None and job.stage == "assemble":
+        took_s = max(0.0, now - job.pace.assembling_since)
+        return max(alone - took_s, took_s * OVERDUE_PART)
+    usual_s = _ratio(outlook.encode, "*.s", "*.jobs") or 0.0
+    queued = max(0, outlook.to_assemble - (1 if job.stage == "assemble" else 0))
+    return alone + queued * usual_s / max(1, outlook.assemblers)
+
+
+def queue_position(job: JobRecord, places: Places) -> int | None:
+    """Return how many jobs are planned before it; None once planning has begun."""
+    return places.plan if job.status is JobStatus.QUEUED else None
+
+
+def _ratio(sums: Mapping[str, float], over: str, under: str) -> float | None:
+    below = sums.get(under, 0.0)
+    return sums.get(over, 0.0) / below if below > 0 else None
