@@ -1,0 +1,231 @@
+"""When a job will have ended, by what was measured."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.ledger.outlook import Outlook, Places, eta_s
+from shared.ledger.records import JobPace, JobRecord
+from shared.ledger.states import JobStatus, Lane
+from tests.unit.test_job_view import record
+
+NOW = 1_769_860_900.0
+
+# One device that renders 100 phonemes a second, in batches of 4 segments of 250; audio of 0.07 s a
+# phoneme; a phoneme a character. FLAC is encoded at 70 audio-s/s.
+OUTLOOK = Outlook(
+    now=NOW,
+    pace={
+        "phonemes": 4000,
+        "chars": 4000,
+        "audio_s": 280,
+        "busy_s": 40,
+        "segments": 16,
+        "batches": 4,
+    },
+    encode={"flac|2.s": 2, "flac|2.audio_s": 140, "*.s": 2, "*.audio_s": 140, "*.jobs": 1},
+    synth=1,
+    assemblers=1,
+    in_lane=1,
+    of_owner=1,
+)
+
+
+def job(**changes: Any) -> JobRecord:
+    spec = replace(record().spec, outputs=("flac",))
+    fields: dict[str, Any] = {
+        "spec": spec,
+        "status": JobStatus.PROCESSING,
+        "stage": "render",
+        "planned": True,
+        "input_chars": 4000,
+        "plan_chars": 4000,
+    }
+    return record(**{**fields, **changes})
+
+
+def half_way(**changes: Any) -> JobPace:
+    """Return the pace of a job that renders alone: 10 s a batch."""
+    fields: dict[str, Any] = {
+        "left": 2000,
+        "to_render": 4000,
+        "own": 2000,
+        "even": 2000,
+        "all": 2000,
+        "s": 20,
+        "batches": 2,
+        "at": NOW,
+    }
+    return JobPace(**{**fields, **changes})
+
+
+def test_alone_it_is_what_is_left_over_the_pace_and_then_encoding() -> None:
+    eta = eta_s(job(pace=half_way(), audio_s=140), Places(), OUTLOOK, NOW)
+    assert eta == pytest.approx(2000 / 100 + (140 + 140) / 70)
+
+
+def test_what_is_under_way_is_not_counted_twice() -> None:
+    seen = job(pace=half_way(at=NOW - 7), audio_s=140)
+    assert eta_s(seen, Places(), OUTLOOK, NOW) == pytest.approx(20 - 7 + 4)
+
+
+def test_a_job_that_does_not_get_on_is_said_to_take_longer_and_longer() -> None:
+    stalled = [job(pace=half_way(at=NOW - late), audio_s=140) for late in (10, 40, 400)]
+    etas = [eta_s(seen, Places(), OUTLOOK, NOW) or 0 for seen in stalled]
+    assert etas == sorted(etas)
+    assert etas[-1] > 200
+
+
+def test_beside_others_it_is_by_the_part_it_had_of_late_and_no_more_than_all_work() -> None:
+    ahead = {"interactive.left": 10_000}
+    crowd = replace(OUTLOOK, ahead=ahead, in_lane=2, of_owner=1, owner_part=0.5)
+    # Of the same as the other one had: half.
+    fair = job(pace=half_way(own=1000, even=1000), audio_s=140)
+    assert eta_s(fair, Places(), crowd, NOW) == pytest.approx(2000 * 2 / 100 + 4, rel=0.05)
+    # The other has little left: then this one has all.
+    little = replace(crowd, ahead={"interactive.left": 2500})
+    assert eta_s(fair, Places(), little, NOW) == pytest.approx(2500 / 100 + 4)
+
+
+def test_who_has_just_come_counts_at_once() -> None:
+    crowd = replace(OUTLOOK, ahead={"interactive.left": 50_000}, in_lane=4, of_owner=1)
+    alone_so_far = job(pace=half_way(), audio_s=140)
+    eta = eta_s(alone_so_far, Places(), crowd, NOW)
+    assert eta == pytest.approx(2000 * 4 / 100 + 4, rel=0.1)
+
+
+def test_the_other_lane_takes_its_part_while_it_has_work() -> None:
+    crowd = replace(OUTLOOK, ahead={"interactive.left": 2000, "batch.left": 50_000})
+    seen = job(pace=half_way(own=1600, all=2000, even=2000), audio_s=140)
+    assert eta_s(seen, Places(), crowd, NOW) == pytest.approx(2000 / 0.8 / 100 + 4, rel=0.05)
+    last = replace(crowd, ahead={"interactive.left": 2000, "batch.left": 100})
+    assert eta_s(seen, Places(), last, NOW) == pytest.approx(2100 / 100 + 4, rel=0.05)
+    lowly = replace(seen, lane=Lane.BATCH)
+    behind = replace(OUTLOOK, ahead={"interactive.left": 3000, "batch.left": 2000})
+    assert eta_s(lowly, Places(), behind, NOW) == pytest.approx(5000 / 100 + 4, rel=0.05)
+
+
+def queued(chars: int = 4000, **changes: Any) -> JobRecord:
+    return job(
+        status=JobStatus.QUEUED,
+        stage="plan",
+        planned=False,
+        plan_chars=0,
+        input_chars=chars,
+        pace=JobPace(unplanned=chars),
+        **changes,
+    )
+
+
+def test_a_text_not_planned_counts_by_the_phonemes_that_characters_have_here() -> None:
+    alone = replace(
+        OUTLOOK, ahead={"interactive.unplanned": 4000}, in_lane=0, of_owner=0, to_plan=1
+    )
+    assert eta_s(queued(), Places(plan=0), alone, NOW) == pytest.approx(40 + 4)
+
+
+def test_a_sentence_waits_for_those_before_it_and_not_for_those_behind() -> None:
+    # Of 1,001 sentences of one key in the batch lane it is the 251st; 250 characters each.
+    many = replace(
+        OUTLOOK, ahead={"batch.unplanned": 250 * 1001}, in_lane=0, of_owner=0, to_plan=1001
+    )
+    eta = eta_s(queued(250, lane=Lane.BATCH), Places(plan=250), many, NOW)
+    assert eta == pytest.approx(251 * 250 / 100 + 0.25, rel=0.02)
+    # The same once all are planned: by its place among its key's.
+    planned = replace(
+        many,
+        ahead={"batch.left": 250 * 1001},
+        in_lane=1001,
+        of_owner=1001,
+        to_plan=0,
+        waiting_segments=1001,
+        waiting_phonemes=250 * 1001,
+    )
+    pace = JobPace(left=250, to_render=250, at=NOW)
+    waiting = job(lane=Lane.BATCH, input_chars=250, plan_chars=250, pace=pace)
+    eta = eta_s(waiting, Places(lane=250), planned, NOW)
+    assert eta == pytest.approx(251 * 250 / 100 + 0.25, rel=0.02)
+
+
+def test_another_keys_thousand_jobs_do_not_keep_one_waiting() -> None:
+    crowd = replace(
+        OUTLOOK,
+        ahead={"batch.left": 250 * 1000},
+        in_lane=1000,
+        of_owner=0,
+        owner_part=0.5,
+        waiting_segments=1000,
+        waiting_phonemes=250 * 1000,
+        to_plan=1,
+    )
+    eta = eta_s(queued(250, lane=Lane.BATCH), Places(plan=0), crowd, NOW)
+    assert eta is not None
+    assert eta < 20, "a batch or two of four"
+
+
+def test_an_encoding_under_way_is_what_is_left_of_it_and_never_over_before_it_is() -> None:
+    def encoding(since_s: float) -> JobRecord:
+        pace = JobPace(to_render=4000, assembling_since=NOW - since_s)
+        return job(stage="assemble", audio_s=280, pace=pace)
+
+    assert eta_s(encoding(1), Places(), OUTLOOK, NOW) == pytest.approx(3)
+    assert eta_s(encoding(40), Places(), OUTLOOK, NOW) == pytest.approx(4)
+    waiting = job(stage="assemble", audio_s=280, pace=JobPace(to_render=4000))
+    behind = replace(OUTLOOK, to_assemble=4, assemblers=2)
+    assert eta_s(waiting, Places(), behind, NOW) == pytest.approx(4 + 3 * 2 / 2)
+
+
+def test_formats_are_told_apart_and_lengths_too() -> None:
+    known = {
+        "mp3|1.s": 1,
+        "mp3|1.audio_s": 10,
+        "mp3|3.s": 10,
+        "mp3|3.audio_s": 800,
+        "wav|2.s": 1,
+        "wav|2.audio_s": 9000,
+        "*.s": 12,
+        "*.audio_s": 9810,
+    }
+    outlook = Outlook(now=NOW, encode=known)
+    assert outlook.encode_s(("mp3",), 20) == pytest.approx(2)
+    assert outlook.encode_s(("mp3",), 8000) == pytest.approx(100)
+    assert outlook.encode_s(("wav", "mp3"), 8000) == pytest.approx(100 + 8000 / 9000)
+    assert outlook.encode_s(("opus",), 9810) == pytest.approx(12), "by all that was encoded"
+    assert Outlook(now=NOW).encode_s(("mp3",), 20) is None
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"pace": {}},
+        {"encode": {}},
+        {"synth": 0},
+    ],
+)
+def test_what_was_never_measured_is_not_made_up(unknown: dict[str, Any]) -> None:
+    outlook = replace(OUTLOOK, **unknown)
+    assert eta_s(queued(), Places(plan=0), outlook, NOW) is None
+    assert eta_s(job(pace=half_way(), audio_s=140), Places(), outlook, NOW) is None
+
+
+def test_what_has_ended_has_no_end_ahead() -> None:
+    assert eta_s(job(status=JobStatus.SUCCEEDED, stage=""), Places(), OUTLOOK, NOW) is None
+
+
+def test_a_job_of_an_older_release_is_seen_without_its_pace() -> None:
+    old = job(pace=JobPace(), planned=False, plan_chars=1000, stage="plan", audio_s=70)
+    eta = eta_s(old, Places(), OUTLOOK, NOW)
+    assert eta is not None
+    assert eta >= 0
+
+
+def test_the_ledgers_answer_is_read_with_its_empty_tables() -> None:
+    text = (
+        '{"now_ms":1000,"pace":{"":0},"ahead":{"":0},"encode":{"":0},"synth":1,"assemblers":2,'
+        '"in_lane":0,"of_owner":0,"owner_part":1,"to_plan":0,"to_assemble":0,'
+        '"waiting_segments":0,"waiting_phonemes":0}'
+    )
+    outlook = Outlook.from_json(text)
+    assert (outlook.now, outlook.synth, outlook.assemblers) == (1, 1, 2)
+    assert outlook.phonemes_per_s is None
