@@ -18,7 +18,7 @@ short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo test test-quick gpu-test faults soak bench bench-engine bench-system bench-gateway \
-	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-long bench-gpu lint format clean
+	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -62,7 +62,7 @@ faults: $(VENV)/.test ## Try twenty faults against real processes (half an hour)
 soak: $(VENV)/.test ## Submit jobs under random kills and see what grows; MINUTES=10 SEED=1 LEAK_KIB=0
 	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --png out/soak/soak.png
 
-bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
+bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
 
 bench-engine: $(VENV)/.local ## Measure the engine alone: batches of every size
 	$(call bench,engine,,$(short))
@@ -88,6 +88,9 @@ bench-claim: $(VENV)/.local ## Measure what a claim costs Redis, and how well ba
 
 bench-busy: $(VENV)/.local ## Measure the share of the time that a worker's device works
 	$(call bench,busy,,$(short))
+
+bench-eta: $(VENV)/.local ## Measure how near a job's estimated end is to its end, alone and beside others
+	$(call bench,eta,,$(short))
 
 bench-long: $(VENV)/.local ## Measure the memory a text of 2,000,000 characters needs
 	$(call bench,long_text,,$(short))

@@ -74,3 +74,13 @@ def test_the_systems_benchmark_renders_the_same_audio_both_ways(tmp_path: Path) 
     assert alone["audio_s"] == pytest.approx(whole["audio_s"], abs=0.1)
     assert alone["segments"] == whole["segments"]
     assert figures["encode_audio_s_per_core_s"].keys() == {"wav", "flac", "mp3", "opus", "aac"}
+
+
+@pytest.mark.slow
+def test_at_half_of_a_jobs_time_its_end_is_known_within_a_quarter(tmp_path: Path) -> None:
+    (scene,) = run(tmp_path, "eta", "--scene", "0")["figures"]["scenes"]
+    assert scene["total_s"] > 20
+    assert scene["off"]["0.5"] <= 0.25, scene["said"]
+    etas = [eta for _, eta in scene["said"]]
+    assert None not in etas, "all of it was measured before the job came"
+    assert etas[-1] < scene["total_s"] / 4
