@@ -211,7 +211,7 @@ def main() -> None:
     parser.add_argument("--engine", default=ENGINE, help="a script of the scripted engine")
     parser.add_argument("--scene", type=int, nargs="*", help="numbers of scenes, from 0")
     chosen = parser.parse_args()
-    scenes = QUICK_SCENES if chosen.quick else SCENES
+    scenes: tuple[Scene, ...] = QUICK_SCENES if chosen.quick else SCENES
     if chosen.scene:
         scenes = tuple(SCENES[number] for number in chosen.scene)
     report = Report(

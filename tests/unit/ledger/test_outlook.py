@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.formats import AudioFormat
 from shared.ledger.outlook import Outlook, Places, eta_s
 from shared.ledger.records import JobPace, JobRecord
 from shared.ledger.states import JobStatus, Lane
@@ -33,7 +34,7 @@ OUTLOOK = Outlook(
 
 
 def job(**changes: Any) -> JobRecord:
-    spec = replace(record().spec, outputs=("flac",))
+    spec = replace(record().spec, outputs=(AudioFormat.FLAC,))
     fields: dict[str, Any] = {
         "spec": spec,
         "status": JobStatus.PROCESSING,
