@@ -22,6 +22,7 @@ from gateway import (
 from gateway.access import Access
 from gateway.body_limit import BODY_TIMEOUT_S, BodyBounds, BodyLimit
 from gateway.cross_origin import cross_origin
+from gateway.encoders import Encoders
 from gateway.endings import Endings
 from gateway.error_handlers import install_error_handlers
 from gateway.health import Watch
@@ -85,6 +86,7 @@ def create_app(
             news=News(intake.client),
             endings=endings,
             asks=Asks(intake.client, endings),
+            encoders=Encoders(settings),
             pace=Pace(intake),
             engine=KnownEngine(intake),
             draining=asyncio.Event(),
@@ -98,6 +100,7 @@ def create_app(
             await services.watch.stop()
             await services.endings.stop()
             await services.news.stop()
+            await services.encoders.stop()
             await intake.client.aclose()
 
     app = FastAPI(

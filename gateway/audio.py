@@ -8,22 +8,17 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from gateway.callers import CallerOf
-from gateway.errors import (
-    ApiError,
-    AudioGone,
-    JobCanceled,
-    JobExpired,
-    JobFailed,
-    JobNotReady,
-)
+from gateway.errors import AudioGone, JobNotReady
 from gateway.jobs import JobId, find_job
+from gateway.live_audio import NO_AUDIO, live_audio, no_audio
+from gateway.live_response import LiveResponse, begun
 from gateway.openapi import problems
 from gateway.ranges import ByteRange, not_modified, wanted_range
 from gateway.services import Services, ServicesOf
 from shared.errors import InvalidInput
-from shared.formats import FORMATS, AudioFormat
+from shared.formats import FORMATS, STREAMABLE, AudioFormat
 from shared.ledger.records import JobRecord, OutputFile
-from shared.ledger.states import JobStatus
+from shared.ledger.states import TERMINAL, JobStatus
 from shared.storage import Storage
 
 router = APIRouter(tags=["jobs"])
@@ -40,18 +35,19 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     **problems(404, 409, 410, 416, 422),
 }
 
-_NO_AUDIO: dict[JobStatus, type[ApiError]] = {
-    JobStatus.FAILED: JobFailed,
-    JobStatus.CANCELED: JobCanceled,
-    JobStatus.EXPIRED: JobExpired,
-}
-
 Format = Annotated[AudioFormat | None, Query(description="Default: the job's main output.")]
 Redirect = Annotated[
     bool,
     Query(
         description="`false`: the bytes, also where the store signs URLs. For scripts in browsers, "
         "which may not follow to another origin."
+    ),
+]
+Partial = Annotated[
+    bool,
+    Query(
+        description="Don't wait for the job to end: stream the audio from its beginning, as it is"
+        " made, until its end. A connection that ends before is closed without the answer's end."
     ),
 ]
 
@@ -73,9 +69,12 @@ async def get_audio(
     *,
     format: Format = None,
     redirect: Redirect = True,
+    partial: Partial = False,
 ) -> Response:
-    """Download a file of a finished job."""
+    """Download a file of a finished job, or with `partial` follow the audio of any."""
     record = await find_job(services, caller, job_id)
+    if partial and not _has(record, format):
+        return await _partial(request, services, record, format or record.spec.outputs[0])
     output = _output(record, format)
     info = FORMATS[output.format]
     file = StoredFile(
@@ -138,16 +137,36 @@ async def serve_file(
     return StreamingResponse(chunks, status, headers)
 
 
+def _has(record: JobRecord, wanted: AudioFormat | None) -> bool:
+    """Say whether the job's files, made or deleted since, are what is wanted."""
+    made = [output.format for output in record.outputs]
+    return record.status is JobStatus.SUCCEEDED and (wanted in {None, *made} or record.purged)
+
+
+async def _partial(
+    request: Request, services: Services, record: JobRecord, wanted: AudioFormat
+) -> Response:
+    if record.status in NO_AUDIO:
+        raise no_audio(record)
+    if wanted not in STREAMABLE:
+        known = ", ".join(sorted(STREAMABLE))
+        raise InvalidInput(f"{wanted} can't be streamed; choose one of {known}.", param="format")
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    media_type = FORMATS[wanted].media_type
+    if request.method == "HEAD":
+        return Response(headers={**headers, "Content-Type": media_type})
+    chunks = await begun(request, live_audio(services, record.uid, wanted))
+    return LiveResponse(chunks, headers=headers, media_type=media_type)
+
+
 def _output(record: JobRecord, wanted: AudioFormat | None) -> OutputFile:
     """Return the file that is wanted, or raise why there is none."""
     if record.status is not JobStatus.SUCCEEDED:
-        kind = _NO_AUDIO.get(record.status)
-        if kind is None:
-            raise JobNotReady(
-                f"The job is {record.status}; poll it until it has succeeded.", retry_after_s=1
-            )
-        reason = f" {record.error_message}" if record.error_message else ""
-        raise kind(f"The job is {record.status}, so it has no audio.{reason}")
+        if record.status in TERMINAL:
+            raise no_audio(record)
+        raise JobNotReady(
+            f"The job is {record.status}; poll it until it has succeeded.", retry_after_s=1
+        )
     if record.purged:
         raise AudioGone()
     for output in record.outputs:

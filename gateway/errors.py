@@ -238,6 +238,24 @@ class NoEngine(ApiError):
     code = "no_engine"
 
 
+class EncoderUnavailable(ApiError):
+    """This gateway's encoder can't be started, so no audio can be streamed; jobs still work."""
+
+    code = "live_encoding_unavailable"
+
+
+class StreamBroken(ApiError):
+    """Audio that is being made can't be streamed to its end now; try again shortly."""
+
+    code = "stream_broken"
+
+
+class SpeechFailed(ApiError):
+    """The text was accepted and could not be spoken."""
+
+    code = "speech_failed"
+
+
 class LedgerUnavailable(ApiError):
     """The ledger (Redis) does not answer; nothing was recorded; try again shortly."""
 
@@ -267,7 +285,10 @@ STATUSES: dict[type[errors.ClusterError], int] = {
     RateLimited: 429,
     KeyFull: 429,
     HeadTooLarge: 431,
+    SpeechFailed: 502,
     SystemFull: 503,
+    EncoderUnavailable: 503,
+    StreamBroken: 503,
     NoEngine: 503,
     LedgerUnavailable: 503,
     errors.PlannersBusy: 503,
@@ -284,6 +305,7 @@ TYPES: dict[int, str] = {
     410: "not_found_error",
     429: "rate_limit_error",
     500: "server_error",
+    502: "server_error",
     503: "unavailable_error",
 }
 """The `type` of an error's body; `invalid_request_error` for the statuses not listed."""

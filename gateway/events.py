@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 from starlette.responses import Response
 
 from gateway.callers import CallerOf
-from gateway.errors import InvalidHeader
+from gateway.errors import InvalidHeader, StreamBroken
 from gateway.following import AGAIN_S, PATIENCE_S, follow
 from gateway.jobs import JobId, find_job
-from gateway.live_response import LiveResponse, StreamBroken
+from gateway.live_response import LiveResponse
 from gateway.openapi import EVENTS_EXAMPLE, problems
 from gateway.services import Services, ServicesOf
 from gateway.views import whole_job

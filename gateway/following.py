@@ -1,6 +1,7 @@
 """Following a job: look, wait for word of it, look again, until it has ended."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 
@@ -19,7 +20,9 @@ PATIENCE_S = 30.0
 AGAIN_S = 0.25
 
 
-async def follow(services: Services, uid: str, *, start: int = 0) -> AsyncIterator[Look | None]:
+async def follow(
+    services: Services, uid: str, *, start: int = 0, drain_s: float = 0.0
+) -> AsyncIterator[Look | None]:
     """Yield looks at a job until one shows its end, or that it is gone, or the gateway drains.
 
     There is one at once, then one whenever there is word of the job, and one every few seconds.
@@ -29,13 +32,19 @@ async def follow(services: Services, uid: str, *, start: int = 0) -> AsyncIterat
         services: of the gateway.
         uid: of the job.
         start: index of the first segment that is not known to be done.
+        drain_s: seconds for which to go on once the gateway drains.
 
     Raises:
         RedisError, OSError: Redis has been away for `PATIENCE_S`.
     """
     answered_at = time.monotonic()
+    stop_at = math.inf
     async with services.news.of(uid) as word:
-        while not services.draining.is_set():
+        while True:
+            if services.draining.is_set():
+                stop_at = min(stop_at, time.monotonic() + drain_s)
+            if time.monotonic() >= stop_at:
+                return
             await word.wait()
             try:
                 async with asyncio.timeout(LOOK_TIMEOUT_S):

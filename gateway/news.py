@@ -45,8 +45,10 @@ class Word:
     async def wait(self, at_most_s: float = LOOK_EVERY_S) -> None:
         """Return when there is news, or it is time to look without any."""
         most_s = min(at_most_s, LOOK_EVERY_S if self.heard else LOOK_UNHEARD_S)
+        # Not wait_for: before Python 3.12 it may take a cancellation for the news it came with.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), most_s)
+            async with asyncio.timeout(most_s):
+                await self._news.wait()
         self._news.clear()
 
 

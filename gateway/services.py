@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gateway.encoders import Encoders
 from gateway.endings import Endings
 from gateway.health import Watch
 from gateway.known_engine import KnownEngine
@@ -42,6 +43,7 @@ class Services:
     endings: Endings
     news: News
     asks: Asks
+    encoders: Encoders
     pace: Pace
     engine: KnownEngine
     draining: asyncio.Event

@@ -59,16 +59,28 @@ class Accepted:
 
 
 async def submit(
-    services: Services, caller: Caller, request: JobRequest, naming: Naming
+    services: Services,
+    caller: Caller,
+    request: JobRequest,
+    naming: Naming,
+    *,
+    quick_start: bool = False,
 ) -> Accepted:
     """Accept a job, or find the one that this submission repeats.
+
+    Args:
+        services: of the gateway.
+        caller: whose job it becomes.
+        request: what is wanted.
+        naming: what the client calls it.
+        quick_start: whether somebody listens while it is made; see `JobSpec`.
 
     Raises:
         InvalidInput: the request can't be spoken as it is; nothing was recorded.
         ClusterError: it was refused for another reason, see `gateway.errors`.
         RedisError: Redis is away; repeat with the same idempotency key to learn what became of it.
     """
-    job = await prepare(services, caller, request, naming)
+    job = await prepare(services, caller, request, naming, quick_start=quick_start)
     reached(Step.SUBMIT_CHECKED, job=job.uid)
     submission = await services.intake.create(job, caller.limits)
     reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
@@ -78,7 +90,12 @@ async def submit(
 
 
 async def prepare(
-    services: Services, caller: Caller, request: JobRequest, naming: Naming
+    services: Services,
+    caller: Caller,
+    request: JobRequest,
+    naming: Naming,
+    *,
+    quick_start: bool = False,
 ) -> NewJob:
     """Return the job that a request asks for, wholly checked; nothing is recorded.
 
@@ -107,6 +124,7 @@ async def prepare(
         metadata=request.metadata,
         follow_voice=bool(others) and request.language is None,
         chapter_pause_s=request.chapter_pause_s if contents.chapters else 0.0,
+        quick_start=quick_start,
     )
     webhook_host = await _check_webhook(services, request.webhook)
     return NewJob(

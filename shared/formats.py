@@ -39,3 +39,15 @@ FORMATS: dict[AudioFormat, FormatInfo] = {
     AudioFormat.WAV: FormatInfo("audio/wav", "wav"),
     AudioFormat.PCM: FormatInfo("audio/pcm", "pcm"),  # signed 16-bit little-endian, headerless
 }
+
+STREAMABLE = frozenset(
+    {
+        AudioFormat.MP3,
+        AudioFormat.OPUS,
+        AudioFormat.AAC,
+        AudioFormat.FLAC,
+        AudioFormat.WAV,
+        AudioFormat.PCM,
+    }
+)
+"""Those that can be sent while the audio is being made."""

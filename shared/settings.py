@@ -92,6 +92,14 @@ class Settings(BaseSettings):
         3600, ge=1, le=7 * DAY_S, description="Seconds a presigned download URL is good for."
     )
 
+    live_encoders: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Most processes of one gateway that encode audio while it is streamed; each "
+        "is started when first needed.",
+    )
+
     # Jobs
     job_deadline_s: int = Field(
         DAY_S,

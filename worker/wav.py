@@ -65,6 +65,17 @@ def wav_header(total_samples: int, *, comment: str = "") -> bytes:
     )
 
 
+def endless_wav_header() -> bytes:
+    """Return a header for samples whose number is not known yet: its sizes are 0xFFFFFFFF."""
+    return b"".join(
+        (
+            struct.pack("<4sI4s", b"RIFF", _UINT32_MAX, b"WAVE"),
+            _FMT,
+            struct.pack("<4sI", b"data", _UINT32_MAX),
+        )
+    )
+
+
 def read_wav(data: bytes) -> Wav:
     """Read a file made of `wav_header` and its samples, below 4 GiB, without copying them.
 

@@ -26,6 +26,7 @@ class JobSpec:
         follow_voice: whether a voice that a mark names is spoken in its own language: the job's
             was none that the client chose.
         chapter_pause_s: seconds of silence that each chapter begins with.
+        quick_start: somebody listens while it is made, so the first segment is a short one.
     """
 
     voice: str
@@ -36,6 +37,7 @@ class JobSpec:
     metadata: dict[str, str] = field(default_factory=dict)
     follow_voice: bool = False
     chapter_pause_s: float = 0.0
+    quick_start: bool = False
 
     @property
     def mix(self) -> VoiceMix:

@@ -25,6 +25,14 @@ AAC_DELAY_SAMPLES = 1024
 """ADTS has no field for the encoder's delay: AAC starts this much late (43 ms), and ends within
 one frame of 1024 samples after the last sample. A client that needs exact times takes another."""
 
+MP3_OPTIONS = {"compression_level": "5"}
+"""Level 5 runs half as fast again as FFmpeg's default, and speech sounds the same."""
+OPUS_OPTIONS = {"application": "audio", "compression_level": "5"}
+""""voip" would filter the speech: it is meant for microphones. Above level 5 the encoder analyses
+what kind of sound it has, for a quarter of the speed; here it is speech."""
+AAC_OPTIONS = {"aac_coder": "fast"}
+"""Four times as fast as the two-loop search, and no worse at this rate."""
+
 ENCODER_ERRORS = (av.FFmpegError, soundfile.LibsndfileError, OSError)
 """What encoders raise when the disk is full or a codec fails."""
 
@@ -38,6 +46,14 @@ class Encoder(Protocol):
 
     def close(self) -> None:
         """Flush and complete the file; further calls do nothing."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes a file's bytes as they come, from the first to the last."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of `data`; return its length."""
         ...
 
 
@@ -83,19 +99,30 @@ class LossyEncoder:
     """MP3, Opus or AAC: one codec in one container, one encoder from first to last sample.
 
     Args:
-        path: of the file.
+        file: path of the file, or what takes its bytes in order.
         container: FFmpeg's name.
         codec: FFmpeg's name.
         bit_rate: bits per second.
         options: of the codec.
+        container_options: of the container.
     """
 
     def __init__(
-        self, path: Path, container: str, codec: str, bit_rate: int, options: dict[str, str]
+        self,
+        file: Path | Sink,
+        container: str,
+        codec: str,
+        bit_rate: int,
+        options: dict[str, str],
+        *,
+        container_options: dict[str, str] | None = None,
     ) -> None:
         # "bitexact" keeps version strings and random stream numbers out of the file.
         self._file = av.open(
-            str(path), "w", format=container, container_options={"fflags": "+bitexact"}
+            str(file) if isinstance(file, Path) else file,
+            "w",
+            format=container,
+            container_options={"fflags": "+bitexact", **(container_options or {})},
         )
         self._stream = cast(
             av.AudioStream,
@@ -142,13 +169,8 @@ def open_encoder(audio_format: AudioFormat, path: Path, *, total_samples: int) -
         case AudioFormat.FLAC:
             return FlacEncoder(path)
         case AudioFormat.MP3:
-            # Level 5 runs half as fast again as FFmpeg's default, and speech sounds the same.
-            return LossyEncoder(path, "mp3", "libmp3lame", MP3_BIT_RATE, {"compression_level": "5"})
+            return LossyEncoder(path, "mp3", "libmp3lame", MP3_BIT_RATE, MP3_OPTIONS)
         case AudioFormat.OPUS:
-            # "voip" would filter the speech: it is meant for microphones. Above level 5 the encoder
-            # analyses what kind of sound it has, for a quarter of the speed; here it is speech.
-            options = {"application": "audio", "compression_level": "5"}
-            return LossyEncoder(path, "ogg", "libopus", OPUS_BIT_RATE, options)
+            return LossyEncoder(path, "ogg", "libopus", OPUS_BIT_RATE, OPUS_OPTIONS)
         case AudioFormat.AAC:
-            # Four times as fast as the two-loop search, and no worse at this rate.
-            return LossyEncoder(path, "adts", "aac", AAC_BIT_RATE, {"aac_coder": "fast"})
+            return LossyEncoder(path, "adts", "aac", AAC_BIT_RATE, AAC_OPTIONS)

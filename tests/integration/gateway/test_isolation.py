@@ -34,7 +34,7 @@ PER_JOB: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"headers": {"Range": "bytes=0-9"}},
         {"headers": {"If-None-Match": "*"}},
     ],
-    ("HEAD", "/v1/jobs/{job_id}/audio"): [{}],
+    ("HEAD", "/v1/jobs/{job_id}/audio"): [{}, {"params": {"partial": "1"}}],
     ("GET", "/v1/jobs/{job_id}/events"): [{}, {"headers": {"Last-Event-ID": "1-24000"}}],
     ("GET", "/v1/jobs/{job_id}/segments/{index}/audio"): [{}, {"headers": {"Range": "bytes=0-9"}}],
     ("GET", "/v1/jobs/{job_id}/deliveries"): [{}],
@@ -195,6 +195,15 @@ def test_another_keys_job_is_as_one_that_never_was_by_every_route(two: Two) -> N
     assert two.snapshot() == before
     # The requests were right, and only the key was wrong.
     assert seen_by_its_owner == {route for route in PER_JOB if route[0] in {"GET", "HEAD"}}
+
+
+def test_nobody_listens_to_another_keys_job_while_it_is_made(two: Two) -> None:
+    nowhere = {"job_id": new_uid()}
+    how: dict[str, Any] = {"params": {"partial": "1", "format": "pcm"}}
+    for job in two.jobs.values():
+        answer = ask(two.other, "GET", "/v1/jobs/{job_id}/audio", {"job_id": job["id"]}, how)
+        assert answer == ask(two.other, "GET", "/v1/jobs/{job_id}/audio", nowhere, how)
+        assert answer[0] == 404
 
 
 def test_what_was_refused_another_key_its_owner_may_do(two: Two) -> None:
