@@ -60,7 +60,7 @@ faults: $(VENV)/.test ## Try twenty faults against real processes (half an hour)
 	@mkdir -p out/faults && $(BIN)/python -m tests.faults --json out/faults/faults-$(SEED).json --keep out/faults/kept-$(SEED) --seed $(SEED) $(short) $(if $(ROWS),--rows $(ROWS))
 
 soak: $(VENV)/.test ## Submit jobs under random kills and see what grows; MINUTES=10 SEED=1 LEAK_KIB=0
-	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --png out/soak/soak.png
+	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --keep out/soak/kept --png out/soak/soak.png
 
 bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
 

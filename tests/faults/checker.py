@@ -18,12 +18,13 @@ What is proved, rule by rule:
 - `too-many-attempts`: no segment was begun more than three times.
 - `token-order`: the tokens under which a segment is claimed grow, and no token is given twice.
 
-A worker that was frozen between its claim and its next step writes both down late: what it began
-under an older token than somebody else's is no second rendering for nothing, and out of order only
-in the log.
+A worker that was frozen between its claim and its next step goes on by what it knew before, until
+the ledger's answer comes: what it begins then may have been given to somebody else, or to itself
+anew, and is written down late, under an older token than others'.
 """
 
 import itertools
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -148,6 +149,7 @@ def _renderings(events: Sequence[Event]) -> Iterable[Violation]:
     begun: dict[tuple[str, int], list[tuple[Event, int]]] = defaultdict(list)
     recorded: dict[tuple[str, int], list[float]] = defaultdict(list)
     failed: dict[tuple[str, int], list[float]] = defaultdict(list)
+    claimed: dict[int, float] = {}
     cuts = _cuts(events)
     forgettings = [event["mono"] for event in events if event["event"] == "redis-killed"]
 
@@ -156,7 +158,9 @@ def _renderings(events: Sequence[Event]) -> Iterable[Violation]:
 
     for event in events:
         for job, index, *rest in event.get("segments", ()):
-            if event["event"] == Step.SYNTH_BEGUN:
+            if event["event"] == Step.SYNTH_CLAIMED:
+                claimed[rest[0]] = event["mono"]
+            elif event["event"] == Step.SYNTH_BEGUN:
                 begun[job, index].append((event, rest[0]))
             elif event["event"] == Step.SYNTH_RECORDED:
                 recorded[job, index].append(event["mono"])
@@ -167,7 +171,8 @@ def _renderings(events: Sequence[Event]) -> Iterable[Violation]:
         if len(times) > ATTEMPTS_MOST:
             yield Violation("too-many-attempts", about, f"begun {len(times)} times")
         for (before, token), (again, later_token) in itertools.pairwise(times):
-            interrupted = any(t > before["mono"] - CUT_TAKES_S for t in cuts.get(before["pid"], ()))
+            held_since = min(before["mono"], claimed.get(token, math.inf))
+            interrupted = any(t > held_since - CUT_TAKES_S for t in cuts.get(before["pid"], ()))
             failed_then = any(before["mono"] < t <= again["mono"] for t in failed[job, index])
             done = [t for t in recorded[job, index] if before["mono"] < t < again["mono"]]
             lost = forgotten(max(done, default=before["mono"]), again["mono"])

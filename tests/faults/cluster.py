@@ -311,7 +311,9 @@ class FaultCluster:
         return pids
 
     def thaw(self, pids: Sequence[int]) -> None:
-        """Let frozen processes go on."""
+        """Let frozen processes go on, with what they knew before."""
+        for pid in pids:
+            self.log.write("cut", pid=pid, how="SIGCONT")
         for pid in reversed(pids):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

@@ -309,7 +309,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--leak-kib", type=int, default=0, help="what the engine keeps of each batch"
     )
     parser.add_argument("--no-kills", action="store_true", help="only submit and sample")
-    parser.add_argument("--keep", type=Path, help="keep logs and the event log in this folder")
+    keep = "keep logs and the event log in this folder, if something did not hold"
+    parser.add_argument("--keep", type=Path, help=keep)
     parser.add_argument("--png", type=Path, help="draw what was sampled")
     wanted = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -321,7 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         soak.run()
     finally:
-        if wanted.keep:
+        if wanted.keep and soak.broken:
             ignored = shutil.ignore_patterns("objects", "redis")
             shutil.copytree(folder, wanted.keep, dirs_exist_ok=True, ignore=ignored)
         shutil.rmtree(folder, ignore_errors=True)

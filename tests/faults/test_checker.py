@@ -154,6 +154,15 @@ def test_tokens_that_repeat_or_shrink_are_caught(log: Forger, second: int) -> No
     assert rules(log) == {"token-order"}
 
 
+@pytest.mark.parametrize(("frozen", "caught"), [(1, set()), (7, {"rendered-again"})])
+def test_what_was_claimed_before_a_freeze_and_begun_after_it_may_be_begun_again(
+    log: Forger, frozen: int, caught: set[str]
+) -> None:
+    log.accepted().batch(Step.SYNTH_CLAIMED, 1)("cut", pid=frozen)("nothing")("nothing")
+    log.batch(Step.SYNTH_BEGUN, 1).rendered(2, attempt=1).batch(Step.SYNTH_RECORDED, 2).seen()
+    assert rules(log) == caught
+
+
 @pytest.mark.parametrize(
     ("token", "frozen", "caught"),
     [
