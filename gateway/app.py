@@ -33,6 +33,7 @@ from gateway.openapi import install_openapi
 from gateway.pace import Pace
 from gateway.page import page_routes
 from gateway.services import Services
+from gateway.uploads import Uploads
 from shared.addresses import parse_rules
 from shared.apikeys import KeyFile
 from shared.connections import connect_async
@@ -90,6 +91,7 @@ def create_app(
             pace=Pace(intake),
             engine=KnownEngine(intake),
             draining=asyncio.Event(),
+            uploads=Uploads(settings),
         )
         await services.watch.start()
         app.state.services = services

@@ -6,6 +6,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BodyTooLarge, BodyTooSlow, error_response
+from gateway.uploads import FORM, FORM_BYTES
 from shared.settings import Settings
 
 BODY_TIMEOUT_S = 60.0
@@ -16,7 +17,6 @@ BYTES_PER_CHAR = 12
 
 FIELDS_BYTES = 64 * 1024
 """For all fields but the input."""
-
 
 LEXICON_BYTES = 4 * 1024 * 1024
 """For a lexicon; one at its limits has half of that, generously indented."""
@@ -32,11 +32,19 @@ class BodyBounds:
 
     def __init__(self, settings: Settings) -> None:
         self._job_bytes = max_body_bytes(settings.max_input_chars)
+        self._upload_bytes = settings.max_upload_bytes + FORM_BYTES
 
     def most(self, scope: Scope) -> int:
-        """Return the bound of a request, by its method and path."""
-        if scope["method"] == "PUT" and scope["path"].startswith("/v1/lexicons/"):
+        """Return the bound of a request, by its method, path and kind of body."""
+        method, path = scope["method"], scope["path"]
+        if method == "PUT" and path.startswith("/v1/lexicons/"):
             return LEXICON_BYTES
+        if (method == "POST" and path == "/v1/jobs") or (
+            method == "PUT" and path.startswith("/v1/jobs/")
+        ):
+            kind = dict(scope["headers"]).get(b"content-type", b"")
+            if kind.partition(b";")[0].strip().lower() == FORM.encode():
+                return self._upload_bytes
         return self._job_bytes
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from gateway.documents import faults
 from shared import errors
 
 MAX_SHOWN_CHARS = 300
@@ -232,6 +233,12 @@ class SystemFull(ApiError):
     code = "system_full"
 
 
+class UploadsFull(ApiError):
+    """As many documents are being read as can be; wait for as long as Retry-After says."""
+
+    code = "uploads_full"
+
+
 class NoEngine(ApiError):
     """No synth worker has reported in yet; try again shortly."""
 
@@ -265,6 +272,7 @@ class LedgerUnavailable(ApiError):
 STATUSES: dict[type[errors.ClusterError], int] = {
     MalformedHttp: 400,
     MalformedJson: 400,
+    faults.MalformedForm: 400,
     InvalidHeader: 400,
     InvalidKey: 401,
     NotFound: 404,
@@ -274,7 +282,9 @@ STATUSES: dict[type[errors.ClusterError], int] = {
     AudioGone: 410,
     errors.ObjectMissing: 410,
     BodyTooLarge: 413,
+    faults.DocumentTooLarge: 413,
     UnsupportedMediaType: 415,
+    faults.DocumentUnsupported: 415,
     RangeNotSatisfiable: 416,
     errors.InvalidInput: 422,
     errors.LanguageUnavailable: 422,
@@ -289,6 +299,7 @@ STATUSES: dict[type[errors.ClusterError], int] = {
     SystemFull: 503,
     EncoderUnavailable: 503,
     StreamBroken: 503,
+    UploadsFull: 503,
     NoEngine: 503,
     LedgerUnavailable: 503,
     errors.PlannersBusy: 503,

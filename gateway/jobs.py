@@ -12,10 +12,10 @@ from gateway.errors import JobNotFound, JobRunning, JobTerminal
 from gateway.job_ids import is_client_id, is_job_id
 from gateway.openapi import JOB_BODY, accepted, problems
 from gateway.preferences import idempotency_key, preferred_wait_s, wait_until_ended
-from gateway.requests import read_job_request
 from gateway.schemas import Job, JobList
 from gateway.services import Services, ServicesOf
 from gateway.submission import Naming, submit
+from gateway.upload_requests import read_submission
 from gateway.views import job_rows, whole_job
 from shared.errors import InvalidInput
 from shared.job_view import job_view
@@ -113,7 +113,8 @@ async def put_job(
 
 
 async def _create(request: Request, services: Services, caller: Caller, naming: Naming) -> Response:
-    accepted = await submit(services, caller, await read_job_request(request), naming)
+    wanted, source = await read_submission(request, services)
+    accepted = await submit(services, caller, wanted, naming, source=source)
     record, places = accepted.record, Places(plan=accepted.queue_position)
     request.scope["kc.job_id"] = record.uid
     headers = {}

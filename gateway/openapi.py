@@ -138,7 +138,38 @@ def json_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-JOB_BODY = json_body(JobRequest)
+def _job_body() -> dict[str, Any]:
+    """Declare a submission: JSON, or a form with a document."""
+    declared = json_body(JobRequest)
+    ref = {"$ref": _REF.format(model="JobRequest")}
+    text = {"type": "string"}
+    form = {
+        "type": "object",
+        "required": ["file"],
+        "description": "A document to be spoken: txt, md, srt or epub, told by its content first. "
+        "Beside it either `job`, or the job's fields one by one: as text, `outputs` and `lexicons` "
+        "with commas, `webhook` and `metadata` as JSON.",
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            "job": {"allOf": [ref], "description": "As JSON, without `input`."},
+            "srt_timing": {
+                "type": "string",
+                "enum": ["true", "false"],
+                "description": "Whether silences between subtitles become pauses.",
+            },
+            "voice": text,
+            "response_format": text,
+        },
+        "additionalProperties": text,
+    }
+    content = {"multipart/form-data": {"schema": form, "encoding": {"job": _JSON_PART}}}
+    declared["requestBody"]["content"] |= content
+    return declared
+
+
+_JSON_PART = {"contentType": "application/json"}
+
+JOB_BODY = _job_body()
 
 
 def install_openapi(app: FastAPI) -> None:

@@ -12,6 +12,7 @@ from gateway.health import Watch
 from gateway.known_engine import KnownEngine
 from gateway.news import News
 from gateway.pace import Pace
+from gateway.uploads import Uploads
 from shared.addresses import AddressRules
 from shared.apikeys import KeyFile
 from shared.ledger.asks import Asks
@@ -47,6 +48,7 @@ class Services:
     pace: Pace
     engine: KnownEngine
     draining: asyncio.Event
+    uploads: Uploads
 
     def base_url(self, request: Request) -> str:
         """Return what the URLs in an answer begin with, without a slash at the end."""

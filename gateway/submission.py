@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -21,7 +22,7 @@ from gateway.requests import JobRequest, WebhookRequest
 from gateway.services import Services
 from shared.addresses import check_url
 from shared.errors import InvalidInput, UnknownLexicon, UnknownVoice
-from shared.languages import language_of_voice, parse_language
+from shared.languages import Language, language_of_voice, parse_language
 from shared.ledger.intake import Submission, Verdict
 from shared.ledger.records import JobRecord, JobSpec, NewJob
 from shared.lookup import resolve_async
@@ -47,6 +48,21 @@ class Naming:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a submission's text came from, if that was an uploaded document.
+
+    Attributes:
+        payload: 64 hex digits over the document and all that was asked with it.
+        language: as the document says itself; empty if it does not.
+        warnings: about it, for the job.
+    """
+
+    payload: str
+    language: str = ""
+    warnings: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Accepted:
     """The job that a submission made or repeats.
 
@@ -65,6 +81,7 @@ async def submit(
     naming: Naming,
     *,
     quick_start: bool = False,
+    source: Source | None = None,
 ) -> Accepted:
     """Accept a job, or find the one that this submission repeats.
 
@@ -74,13 +91,14 @@ async def submit(
         request: what is wanted.
         naming: what the client calls it.
         quick_start: whether somebody listens while it is made; see `JobSpec`.
+        source: the document that its text came from, if any.
 
     Raises:
         InvalidInput: the request can't be spoken as it is; nothing was recorded.
         ClusterError: it was refused for another reason, see `gateway.errors`.
         RedisError: Redis is away; repeat with the same idempotency key to learn what became of it.
     """
-    job = await prepare(services, caller, request, naming, quick_start=quick_start)
+    job = await prepare(services, caller, request, naming, quick_start=quick_start, source=source)
     reached(Step.SUBMIT_CHECKED, job=job.uid)
     submission = await services.intake.create(job, caller.limits)
     reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
@@ -96,6 +114,7 @@ async def prepare(
     naming: Naming,
     *,
     quick_start: bool = False,
+    source: Source | None = None,
 ) -> NewJob:
     """Return the job that a request asks for, wholly checked; nothing is recorded.
 
@@ -133,7 +152,7 @@ async def prepare(
         spec=spec,
         input=text,
         engine=engine.stamp(mix, others),
-        payload=await offload(request.text_chars, lambda: _sha256(request.canonical())),
+        payload=source.payload if source else await _payload(request),
         lane=request.priority,
         deadline_s=request.deadline_s or services.settings.job_deadline_s,
         ttl_s=request.ttl_s or services.settings.job_ttl_s,
@@ -146,7 +165,19 @@ async def prepare(
         webhook_events=" ".join(request.webhook.events) if request.webhook else None,
         stand_in=engine.stand_in,
         lexicons=tuple(request.lexicons),
+        warnings=_warnings(source, language) if source else (),
     )
+
+
+async def _payload(request: JobRequest) -> str:
+    return await offload(request.text_chars, lambda: _sha256(request.canonical()))
+
+
+def _warnings(source: Source, spoken: Language) -> tuple[dict[str, Any], ...]:
+    if not source.language or source.language[:2].lower() == spoken[:2]:
+        return source.warnings
+    said = f"The document says that it is in {source.language!r}; it is spoken as {spoken!r}."
+    return (*source.warnings, {"code": "document_language", "segment": None, "detail": said})
 
 
 async def _accepted(services: Services, submission: Submission) -> Accepted:

@@ -67,6 +67,15 @@ class Settings(BaseSettings):
     max_input_chars: int = Field(
         2_000_000, ge=1, le=2_000_000, description="Longest input of one job, in characters."
     )
+    max_upload_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=1024,
+        le=256 * 1024 * 1024,
+        description="Largest document of one upload, in bytes; 413 past it.",
+    )
+    document_readers: int = Field(
+        2, ge=1, le=64, description="Processes that read uploaded documents at a time."
+    )
     max_queued_chars: int = Field(
         20_000_000,
         ge=1,

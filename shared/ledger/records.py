@@ -77,6 +77,7 @@ class NewJob:
         share: the owner's weight in the fair queue.
         stand_in: whether the engine is one; a job whose audio is all reused meets no engine.
         lexicons: `name` or `name@3` each; the ledger makes exact versions of them.
+        warnings: `{code, segment, detail}` each, known before any planning.
     """
 
     uid: str
@@ -97,6 +98,7 @@ class NewJob:
     webhook_events: str | None = None
     stand_in: bool | None = None
     lexicons: tuple[str, ...] = ()
+    warnings: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> str:
         """Encode all but the input, absent fields left out (cjson would read null as a value)."""
@@ -108,6 +110,7 @@ class NewJob:
         return json.dumps(
             {
                 **fields,
+                "warnings": [json.dumps(w, ensure_ascii=False) for w in self.warnings],
                 "spec": self.spec.to_json(),
                 "engine": self.engine.to_json(),
                 "input_chars": len(self.input),

@@ -62,6 +62,10 @@ local function make_job(job, input, now)
     -- They stay until the job has ended, whatever becomes of their names.
     for _, lexicon in ipairs(job.lexicons) do need_lexicon(string.match(lexicon, ':(%x+)$')) end
   end
+  for _, warning in ipairs(job.warnings or {}) do
+    redis.call('RPUSH', job_key(uid, 'warnings'), warning)
+    redis.call('HINCRBY', job_key(uid), 'warnings_total', 1)
+  end
   if job.webhook_url then
     redis.call('HSET', job_key(uid), 'webhook_url', job.webhook_url, 'webhook_host',
       job.webhook_host, 'webhook_events', job.webhook_events)
