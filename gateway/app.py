@@ -17,7 +17,9 @@ from gateway import (
     jobs,
     lexicons,
     metrics,
+    models,
     segments,
+    speech,
 )
 from gateway.access import Access
 from gateway.body_limit import BODY_TIMEOUT_S, BodyBounds, BodyLimit
@@ -115,7 +117,8 @@ def create_app(
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
-    for part in (jobs, audio, segments, events, deliveries, lexicons, cluster, health, metrics):
+    of_jobs = (jobs, audio, segments, events, deliveries)
+    for part in (*of_jobs, speech, models, lexicons, cluster, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()
     install_error_handlers(app)

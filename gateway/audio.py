@@ -13,7 +13,7 @@ from gateway.jobs import JobId, find_job
 from gateway.live_audio import NO_AUDIO, live_audio, no_audio
 from gateway.live_response import LiveResponse, begun
 from gateway.openapi import problems
-from gateway.ranges import ByteRange, not_modified, wanted_range
+from gateway.ranges import not_modified, wanted_range
 from gateway.services import Services, ServicesOf
 from shared.errors import InvalidInput
 from shared.formats import FORMATS, STREAMABLE, AudioFormat
@@ -133,7 +133,7 @@ async def serve_file(
     if part:
         headers["Content-Range"] = part.content_range(file.bytes)
     status = 206 if part else 200
-    chunks = await _begun(services.storage, file.key, ByteRange(start, end))
+    chunks = await begun_file(services.storage, file.key, start, end)
     return StreamingResponse(chunks, status, headers)
 
 
@@ -176,9 +176,13 @@ def _output(record: JobRecord, wanted: AudioFormat | None) -> OutputFile:
     raise InvalidInput(f"The job made no {wanted} file; it made: {made}.", param="format")
 
 
-async def _begun(storage: Storage, key: str, part: ByteRange) -> AsyncIterator[bytes]:
-    """Return the part's chunks, the first one read: a store that is away is still an error."""
-    chunks = storage.stream_async(key, part.start, part.end)
+async def begun_file(storage: Storage, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    """Return the chunks of a file's part, the first one read: so a store away is still an error.
+
+    Raises:
+        ClusterError: it is away, or there is no such object.
+    """
+    chunks = storage.stream_async(key, start, end)
     first = await anext(chunks, b"")
 
     async def all_chunks() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""What the cluster is made of and how its queue stands: voices, models, workers, the whole."""
+"""What the cluster is made of and how its queue stands: voices, workers, the whole."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.callers import CallerOf
 from gateway.errors import NoEngine
 from gateway.openapi import problems
-from gateway.schemas import ClusterState, ModelList, VoiceList, WorkerList
+from gateway.schemas import ClusterState, VoiceList, WorkerList
 from gateway.services import Services, ServicesOf
 from shared.job_view import timestamp
 from shared.languages import LETTERS
@@ -33,20 +33,6 @@ async def list_voices(services: ServicesOf, caller: CallerOf) -> Response:
     engine = await _engine(services)
     data = [voice_view(name, engine) for name in sorted(engine.voices)]
     return JSONResponse({"object": "list", "data": data})
-
-
-@router.get("/v1/models", response_model=ModelList, responses=problems())
-async def list_models(services: ServicesOf, caller: CallerOf) -> Response:
-    """List the models that are loaded; a stand-in says so."""
-    engine = await _engine(services)
-    model = {
-        "id": engine.model,
-        "object": "model",
-        "owned_by": engine.engine.value,
-        "stand_in": engine.stand_in,
-        "precision": engine.precision,
-    }
-    return JSONResponse({"object": "list", "data": [model]})
 
 
 @router.get("/v1/workers", response_model=WorkerList, responses=problems())

@@ -83,6 +83,12 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class ModelNotFound(NotFound):
+    """No model of that name is loaded; GET /v1/models lists them."""
+
+    code = "model_not_found"
+
+
 class DeliveryNotFound(NotFound):
     """The job has no delivery of that id."""
 

@@ -10,6 +10,7 @@ from gateway.errors import error_body
 from gateway.lexicon_requests import LexiconRequest
 from gateway.requests import JobRequest
 from gateway.schemas import Error
+from gateway.speech_request import SpeechRequest
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -94,6 +95,7 @@ _PROBLEMS: dict[int, tuple[str, str, str, str | None]] = {
     422: ("A field is bad.", "Unknown voice 'af_hart'. …", "unknown_voice", "voice"),
     429: ("Your limit; see `Retry-After`.", "Too many jobs a minute …", "rate_limited", None),
     500: ("Ours; it is logged.", "Something went wrong here …", "internal", None),
+    502: ("It could not be spoken.", "Segment 0: … (poison)", "speech_failed", None),
     503: ("Full, or Redis or the store is away.", "The system is full; …", "system_full", None),
 }
 
@@ -188,7 +190,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document["components"]["schemas"]
-    for model in (JobRequest, LexiconRequest):
+    for model in (JobRequest, LexiconRequest, SpeechRequest):
         body = model.model_json_schema(ref_template=_REF)
         schemas |= {**body.pop("$defs", {}), model.__name__: body}
     schemas["Job"]["example"] = JOB_EXAMPLE

@@ -206,6 +206,7 @@ class Model(_Shape):
 
     id: str
     object: Literal["model"]
+    created: int = Field(description="Seconds since 1970.")
     owned_by: str
     stand_in: bool = Field(description="True: a substitute for machines without weights.")
     precision: str
@@ -216,6 +217,35 @@ class ModelList(_Shape):
 
     object: Literal["list"]
     data: list[Model]
+
+
+class AudioVoice(_Shape):
+    """A voice, as other servers list it."""
+
+    id: str
+    name: str
+
+
+class AudioVoiceList(_Shape):
+    """The voices that are loaded, as other servers list them."""
+
+    voices: list[AudioVoice] | list[str]
+
+
+class MixPart(_Shape):
+    """A voice in a mix."""
+
+    id: str
+    weight: float
+
+
+class CombinedVoice(_Shape):
+    """A mix that can be spoken with."""
+
+    object: Literal["voice"]
+    id: str = Field(description="What to send as `voice`.")
+    name: str
+    voices: list[MixPart]
 
 
 class WorkerList(_Shape):

@@ -144,6 +144,7 @@ class Planning(Stage):
             voice=claim.state.voice,
             follow_voice=claim.spec.follow_voice,
             chapter_pause_s=claim.spec.chapter_pause_s,
+            quick_start=claim.spec.quick_start and claim.chars_done == 0,
         )
 
     def _rewrites(self, claim: PlanClaim, language: Language) -> list[Rewrite]:

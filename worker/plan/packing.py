@@ -20,6 +20,10 @@ SHORT_PHONEMES = 60
 """A segment shorter than this sounds clipped, so it joins a neighbour even past the target."""
 
 
+QUICK_PHONEMES = 100
+"""A first segment that somebody waits for is no longer, if the text lets it: some 6 seconds."""
+
+
 @dataclass(frozen=True)
 class Sentence:
     """A sentence with its phonemes.
@@ -46,9 +50,13 @@ class Packer:
     packed before, so packing may begin anew at any segment's start.
     """
 
-    def __init__(self, joiner: str) -> None:
-        """Put `joiner` between the texts of sentences: a space, or nothing in unspaced scripts."""
+    def __init__(self, joiner: str, *, quick: bool = False) -> None:
+        """Put `joiner` between the texts of sentences: a space, or nothing in unspaced scripts.
+
+        With `quick` the first segment is closed as soon as it sounds well by itself.
+        """
         self._joiner = joiner
+        self._quick = quick
         self._held: list[Sentence] = []
         self._length = 0
 
@@ -57,21 +65,34 @@ class Packer:
         """Where in the input the unfinished segment begins; None when there is none."""
         return self._held[0].start if self._held else None
 
+    @property
+    def quick_room(self) -> int | None:
+        """Phonemes that a quick first segment has room for; None when there is none to be made."""
+        return QUICK_PHONEMES - self._length if self._quick else None
+
     def add(self, item: Sentence | Silence) -> Iterator[PlannedSegment]:
         """Take the next item; yield what it finishes."""
         if isinstance(item, Silence):
             yield from self.close()
             yield PlannedSegment(SegmentKind.PAUSE, item.start, item.end, pause_s=item.pause_s)
             return
-        if self._held and not _fits(self._length, len(item.phonemes)):
+        if self._held and not self._fits(len(item.phonemes)):
             yield from self.close()
         self._length += len(item.phonemes) + (1 if self._held else 0)
         self._held.append(item)
+        if self._quick and self._length >= SHORT_PHONEMES:
+            yield from self.close()
+
+    def _fits(self, more: int) -> bool:
+        if self._quick:
+            return self._length + 1 + more <= QUICK_PHONEMES
+        return _fits(self._length, more)
 
     def close(self) -> Iterator[PlannedSegment]:
         """Yield the unfinished segment, if any: the paragraph is over."""
         if self._held:
             yield _join(self._held, self._joiner)
+            self._quick = False
         self._held, self._length = [], 0
 
 

@@ -28,7 +28,7 @@ from worker.plan.segment import (
     PlanWarning,
     SegmentKind,
 )
-from worker.plan.sentences import cut_point, sentences
+from worker.plan.sentences import cut_point, opening_clause, sentences
 from worker.plan.stretches import stretches
 
 MIN_WINDOW_CHARS = 8192
@@ -52,12 +52,19 @@ class _Findings:
 
     Attributes:
         rewrites: passes over the spoken text of a language, in order.
+        quick_start: whether the first segment should be a short one.
     """
 
     rewrites: Rewrites
+    quick_start: bool = False
     segments: list[PlannedSegment] = field(default_factory=list)
     warnings: list[PlanWarning] = field(default_factory=list)
     guessed: dict[str, str] = field(default_factory=dict)
+
+    def packer(self, language: Language) -> Packer:
+        """Return a packer for the next paragraph, which is in this language."""
+        spoken = any(segment.kind is SegmentKind.SPEECH for segment in self.segments)
+        return Packer(_joiner(language), quick=self.quick_start and not spoken)
 
 
 class Planner:
@@ -91,6 +98,7 @@ class Planner:
         voice: str = "",
         follow_voice: bool = False,
         chapter_pause_s: float = 0.0,
+        quick_start: bool = False,
     ) -> PlannedSlice:
         """Plan a window of a job's input.
 
@@ -107,12 +115,14 @@ class Planner:
             voice: that a mark before the window named; empty if none did.
             follow_voice: whether what a mark gives a voice to is in that voice's own language.
             chapter_pause_s: seconds of silence that each chapter begins with.
+            quick_start: whether the window's first segment should be a short one, as it is waited
+                for: up to a clause's end, where there is one in time.
 
         Raises:
             InvalidMarkup: a malformed mark, which `shared.markup.check_input` finds beforehand.
             LanguageUnavailable: see `g2p`.
         """
-        found = _Findings(rewrites)
+        found = _Findings(rewrites, quick_start=quick_start)
         chapters: list[PlannedChapter] = []
         get_on = len(text) >= MIN_WINDOW_CHARS
         window = text if final else text[: cut_mark(text)]
@@ -200,10 +210,11 @@ class Planner:
         self, text: str, paragraph: Paragraph, language: Language, offset: int, found: _Findings
     ) -> None:
         """Plan a whole paragraph."""
-        packer = Packer(_joiner(language))
+        packer = found.packer(language)
         for piece in _pieces(text, paragraph, language, offset, found.rewrites(language)):
-            for item in self._pronounce(piece, language, found):
-                found.segments.extend(packer.add(item))
+            for part in _opened(piece, packer):
+                for item in self._pronounce(part, language, found):
+                    found.segments.extend(packer.add(item))
         found.segments.extend(packer.close())
 
     def _plan_open(
@@ -221,15 +232,16 @@ class Planner:
         Returns:
             How many characters of the window that accounts for.
         """
-        packer = Packer(_joiner(language))
+        packer = found.packer(language)
         sure_end = offset + len(text) - _IN_SIGHT_CHARS
         consumed_to = offset
         for piece in _pieces(text, paragraph, language, offset, found.rewrites(language)):
             last = piece.end if isinstance(piece, Silence) else max(piece.ends, default=0)
             if last > sure_end:
                 break
-            for item in self._pronounce(piece, language, found):
-                found.segments.extend(packer.add(item))
+            for part in _opened(piece, packer):
+                for item in self._pronounce(part, language, found):
+                    found.segments.extend(packer.add(item))
             consumed_to = max(consumed_to, last)
         if packer.held_start is not None:
             consumed_to = packer.held_start  # The next sentence may still belong to it.
@@ -309,6 +321,16 @@ def _language(language: Language, voice: str, follow_voice: bool) -> Language:
 def _chapter_pause(mark: Mark, offset: int, pause_s: float) -> PlannedSegment:
     start, end = offset + mark.start, offset + mark.end
     return PlannedSegment(SegmentKind.PAUSE, start, end, pause_s=pause_s)
+
+
+def _opened(piece: SpokenText | Silence, packer: Packer) -> list[SpokenText | Silence]:
+    """Cut the clause off that makes a quick first segment; else leave the piece whole."""
+    room = packer.quick_room
+    if room is None or isinstance(piece, Silence):
+        return [piece]
+    # A character is about a phoneme; how many it is in truth shows only once it is pronounced.
+    cut = opening_clause(piece.text, room, _protected(piece))
+    return [piece] if cut is None else [piece.cut(0, cut), piece.cut(cut, len(piece.text))]
 
 
 def _halve(piece: SpokenText, times: int) -> list[SpokenText]:

@@ -77,6 +77,22 @@ def cut_point(text: str, start: int, end: int, protected: Sequence[tuple[int, in
     return end
 
 
+def opening_clause(text: str, most: int, protected: Sequence[tuple[int, int]] = ()) -> int | None:
+    """Return where the last clause ends that begins a sentence and is at most `most` long.
+
+    None when the whole sentence is no longer, or has no clause that ends there: it is not worth
+    breaking a sentence anywhere else only to hear its beginning sooner.
+    """
+    if len(text) <= most:
+        return None
+    ends = [
+        match.end()
+        for match in _CLAUSE.finditer(text, 0, max(most, 0))
+        if _may_cut(text, match.end(), protected) and not _in_number(text, match)
+    ]
+    return ends[-1] if ends and any(map(str.isalnum, text[: ends[-1]])) else None
+
+
 def _ends(text: str, language: Language, protected: Sequence[tuple[int, int]]) -> list[int]:
     ends = []
     for match in _END.finditer(text):

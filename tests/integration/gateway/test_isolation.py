@@ -50,6 +50,10 @@ WITHOUT_A_JOBS_ID = {
     ("GET", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("PUT", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("DELETE", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
+    ("POST", "/v1/audio/speech"): "test_speech_is_a_job_of_ones_own",
+    ("GET", "/v1/models/{model_id}"): "test_a_model_and_a_mix_name_no_job",
+    ("POST", "/v1/audio/voices/combine"): "test_a_model_and_a_mix_name_no_job",
+    ("GET", "/v1/audio/voices"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/voices"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/models"): "test_what_all_may_see_names_no_job",
     ("GET", "/v1/workers"): "test_what_all_may_see_names_no_job",
@@ -79,7 +83,7 @@ def all_routes(folder: Path) -> set[tuple[str, str]]:
         methods = set(route.methods or ())
         if not isinstance(route, APIRoute):
             methods -= {"HEAD"}  # Starlette's own, the same as its GET
-        found |= {(method, route.path) for method in methods}
+        found |= {(method, route.path.replace(":path}", "}")) for method in methods}
     documented = {
         (method.upper(), path) for path, those in app.openapi()["paths"].items() for method in those
     }
@@ -291,7 +295,7 @@ def test_what_all_may_see_names_no_job(two: Two) -> None:
         for (_, path), test in WITHOUT_A_JOBS_ID.items()
         if test == "test_what_all_may_see_names_no_job"
     ]
-    assert len(told) == 12
+    assert len(told) == 13
     for path in told:
         answer = two.other.get(path.format(name="main.js"))
         assert answer.status_code == 200
@@ -299,3 +303,24 @@ def test_what_all_may_see_names_no_job(two: Two) -> None:
             assert job["id"] not in answer.text
         assert WORD not in answer.text
         assert HOOK not in answer.text
+
+
+def test_speech_is_a_job_of_ones_own(two: Two) -> None:
+    mine = {job["id"] for job in two.owner.get("/v1/jobs").json()["data"]}
+    body = {"input": WORD, "voice": "alloy"}
+    with pytest.raises(httpx.ReadTimeout):
+        two.other.post("/v1/audio/speech", json=body, timeout=1)
+    assert {job["id"] for job in two.owner.get("/v1/jobs").json()["data"]} == mine
+    (theirs,) = two.other.get("/v1/jobs").json()["data"]
+    assert theirs["input_chars"] == len(WORD)
+    assert two.owner.get(f"/v1/jobs/{theirs['id']}").status_code == 404
+
+
+def test_a_model_and_a_mix_name_no_job(two: Two) -> None:
+    for answer in (
+        two.other.get("/v1/models/kokoro"),
+        two.other.get(f"/v1/models/{two.jobs['succeeded']['id']}"),
+        two.other.post("/v1/audio/voices/combine", json="af_heart+af_bella"),
+    ):
+        assert WORD not in answer.text
+        assert "job_" not in answer.text
