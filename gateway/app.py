@@ -96,6 +96,7 @@ def create_app(
             uploads=Uploads(settings),
         )
         await services.watch.start()
+        app.state.meters.count_streams(lambda: services.encoders.active)
         app.state.services = services
         try:
             yield

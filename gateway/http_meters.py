@@ -1,6 +1,8 @@
 """The gateway's own counts of its requests, in a registry of one application."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
@@ -26,6 +28,25 @@ class HttpMeters:
             buckets=_BUCKETS_S,
             registry=self.registry,
         )
+
+        self._streams = Gauge(
+            "kc_live_streams", "Streams of audio that is being made.", registry=self.registry
+        )
+        self._first_byte = Histogram(
+            "kc_live_first_byte_seconds",
+            "Seconds from a request for audio that is being made to its first byte.",
+            ["route"],
+            buckets=_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def count_streams(self, active: Callable[[], float]) -> None:
+        """Show how many streams there are, asked for at each scrape."""
+        self._streams.set_function(active)
+
+    def observe_first_byte(self, route: str, duration_s: float) -> None:
+        """Count a stream that has begun."""
+        self._first_byte.labels(route).observe(duration_s)
 
     def observe(self, method: str, route: str, status: int, duration_s: float) -> None:
         """Count one request."""

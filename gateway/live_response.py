@@ -1,6 +1,7 @@
 """An answer whose bytes come while a job is worked on: it ends cleanly only if they do."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -76,11 +77,15 @@ async def begun(request: Request, chunks: AsyncIterator[bytes]) -> AsyncIterator
                 return chunk
         return b""
 
+    began_at = time.monotonic()
     try:
         first = await unless_gone(request, first_one())
     except BaseException:
         await close(chunks)
         raise
+
+    route = getattr(request.scope.get("route"), "path", "unmatched")
+    request.app.state.meters.observe_first_byte(route, time.monotonic() - began_at)
 
     async def all_chunks() -> AsyncIterator[bytes]:
         try:

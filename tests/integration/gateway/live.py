@@ -150,8 +150,8 @@ class Listener:
         return bytes(self.data)
 
 
-def encoder_pids() -> list[int]:
-    """Return the encoder processes that this very process has started."""
+def encoder_pids(parent: int | None = None) -> list[int]:
+    """Return the encoder processes that a process, by default this very one, has started."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -159,7 +159,7 @@ def encoder_pids() -> list[int]:
             command = (path.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == os.getpid() and b"worker.live_encoding" in command:
+        if int(fields[1]) == (parent or os.getpid()) and b"worker.live_encoding" in command:
             found.append(int(path.parent.name))
     return found
 

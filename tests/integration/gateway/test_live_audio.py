@@ -196,6 +196,27 @@ def test_a_gateway_that_stops_breaks_a_stream_that_it_can_not_end(start: Starter
     assert time.monotonic() - began < 6
 
 
+def test_streams_are_counted_and_timed(start: Starter) -> None:
+    def metric(name: str) -> float:
+        (line,) = (
+            line for line in cluster.http.get("/metrics").text.splitlines() if line.startswith(name)
+        )
+        return float(line.rpartition(" ")[2])
+
+    cluster = start()
+    studio = Studio(cluster)
+    job = cluster.submit()
+    studio.plan(2)
+    listener = listen(cluster, job["id"])
+    studio.render()
+    listener.until(lambda: listener.data)
+    assert metric("kc_live_streams") == 1
+    assert metric('kc_live_first_byte_seconds_count{route="/v1/jobs/{job_id}/audio"}') == 1
+    studio.render()
+    listener.end()
+    assert metric("kc_live_streams") == 0
+
+
 def test_a_head_request_waits_for_nothing(cluster: Cluster) -> None:
     job = cluster.submit()
     answer = cluster.http.head(f"/v1/jobs/{job['id']}/audio", params={"partial": 1})
