@@ -143,6 +143,11 @@ class JobRequest(_Strict):
     metadata: dict[
         Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
     ] = Field(default_factory=dict, max_length=16, description="Handed back as it came.")
+    normalize: bool = Field(
+        True,
+        description="Write out what would be misread: dates, times, measures, addresses, "
+        "abbreviations, Roman numerals. `false`: read the text as it stands.",
+    )
     lexicons: list[Annotated[str, Field(max_length=80)]] = Field(
         default_factory=list,
         max_length=MAX_JOB_LEXICONS,

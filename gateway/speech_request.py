@@ -28,7 +28,7 @@ class VoiceId(_Lenient):
 
 
 class NormalizationOptions(_Lenient):
-    """Kokoro-FastAPI's; how text is read is the cluster's own affair, so most change nothing."""
+    """Kokoro-FastAPI's: all or nothing, what it could turn off one by one changes nothing."""
 
     normalize: bool = True
 
@@ -92,15 +92,6 @@ class SpeechRequest(_Lenient):
             raise ValueError("can't be given with speech; ask a job for captions")
         return wanted
 
-    @field_validator("normalization_options")
-    @classmethod
-    def _check_normalization(
-        cls, options: NormalizationOptions | None
-    ) -> NormalizationOptions | None:
-        if options is not None and not options.normalize:
-            raise ValueError("text is always read as it is meant; leave normalize out")
-        return options
-
     @property
     def volume(self) -> float:
         """Factor on each sample."""
@@ -125,6 +116,7 @@ class SpeechRequest(_Lenient):
             language=self.lang_code,
             outputs=outputs,
             priority=Lane.INTERACTIVE,
+            normalize=self.normalization_options is None or self.normalization_options.normalize,
         )
 
 

@@ -141,6 +141,7 @@ async def prepare(
         outputs=request.formats,
         model=_model(request.model, engine),
         metadata=request.metadata,
+        normalize=request.normalize,
         follow_voice=bool(others) and request.language is None,
         chapter_pause_s=request.chapter_pause_s if contents.chapters else 0.0,
         quick_start=quick_start,

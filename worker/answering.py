@@ -9,6 +9,7 @@ from typing import Any
 from shared.languages import Language
 from shared.ledger.asks import Ask, AskKind
 from worker.engines.facts import model_config
+from worker.plan.normalize import Normalizer
 from worker.plan.planner import Planner
 from worker.plan.segment import PlannedSlice, SegmentKind
 
@@ -74,7 +75,17 @@ _ANSWERERS: dict[AskKind, Callable[[Planner, dict[str, Any]], dict[str, Any]]] =
 
 
 def _plan(planner: Planner, texts: Sequence[str], language: Language) -> list[PlannedSlice]:
-    return [planner.plan_slice(text, language=language, offset=0, final=True) for text in texts]
+    # As a job is spoken that does not say otherwise.
+    return [
+        planner.plan_slice(
+            text,
+            language=language,
+            offset=0,
+            final=True,
+            rewrites=lambda spoken: [Normalizer(spoken)],
+        )
+        for text in texts
+    ]
 
 
 def _oov(planned: Sequence[PlannedSlice]) -> list[dict[str, str | None]]:

@@ -17,6 +17,7 @@ from shared.lexicon import Lexicon
 from shared.steps import Step, reached
 from worker.answering import answer
 from worker.plan.lexicon import WordBook
+from worker.plan.normalize import Normalizer
 from worker.plan.planner import Planner
 from worker.plan.rewriting import Rewrite
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
@@ -148,7 +149,9 @@ class Planning(Stage):
         )
 
     def _rewrites(self, claim: PlanClaim, language: Language) -> list[Rewrite]:
-        return [self._word_book(claim, language)] if claim.lexicons else []
+        # What a lexicon says of a word stands, also of one that would be written out.
+        books: list[Rewrite] = [self._word_book(claim, language)] if claim.lexicons else []
+        return [*books, Normalizer(language)] if claim.spec.normalize else books
 
     def _word_book(self, claim: PlanClaim, language: Language) -> WordBook:
         """Return the job's lexicons, ready to be applied to text of a language."""

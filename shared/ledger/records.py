@@ -27,6 +27,7 @@ class JobSpec:
             was none that the client chose.
         chapter_pause_s: seconds of silence that each chapter begins with.
         quick_start: somebody listens while it is made, so the first segment is a short one.
+        normalize: whether what would be misread is written out.
     """
 
     voice: str
@@ -38,6 +39,7 @@ class JobSpec:
     follow_voice: bool = False
     chapter_pause_s: float = 0.0
     quick_start: bool = False
+    normalize: bool = False
 
     @property
     def mix(self) -> VoiceMix:
@@ -46,7 +48,7 @@ class JobSpec:
 
     def to_json(self) -> str:
         """Encode for the ledger; what a job does not use is not in it."""
-        unused = {"follow_voice": False, "chapter_pause_s": 0.0}
+        unused = {"follow_voice": False, "chapter_pause_s": 0.0, "normalize": False}
         fields = {
             name: value
             for name, value in vars(self).items()

@@ -208,6 +208,7 @@ def test_a_download_link_names_the_jobs_file(cluster: Cluster) -> None:
             "normalization_options": {"normalize": True, "unit_normalization": False},
         },
         {"input": TEXT, "voice": "alloy+echo", "lang_code": None, "normalization_options": None},
+        {"input": TEXT, "voice": "alloy", "normalization_options": {"normalize": False}},
     ],
 )
 def test_what_known_clients_send_is_spoken(cluster: Cluster, body: dict[str, Any]) -> None:
@@ -235,7 +236,6 @@ def test_what_known_clients_send_is_spoken(cluster: Cluster, body: dict[str, Any
         ({"stream_format": "video"}, "stream_format", None),
         ({"volume_multiplier": 0}, "volume_multiplier", None),
         ({"return_timing": True}, "return_timing", None),
-        ({"normalization_options": {"normalize": False}}, "normalization_options", None),
         ({"lang_code": "klingon"}, "language", "unknown_language"),
         ({"input": "[pause:oops]"}, None, "invalid_markup"),
     ],
