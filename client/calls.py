@@ -24,6 +24,9 @@ T = TypeVar("T")
 MAX_HOLD_S = 60
 """Seconds a server holds the answer to a submission, at most."""
 
+LIVE_SILENT_S = 300.0
+"""Between two pieces of audio that is being made: the job may have to wait for others."""
+
 MAX_PAGE = 100
 """Jobs in one answer, at most."""
 
@@ -155,6 +158,14 @@ def workers() -> Call[WorkerList]:
 def cluster() -> Call[ClusterState]:
     """Look at the whole queue."""
     return Call("GET", "/v1/cluster", reader(ClusterState))
+
+
+def live_audio(job: Job | str, format: str | None) -> Call[bytes]:
+    """Listen to a job from its beginning while it is made; bytes may be long in coming."""
+    call = audio(job, format)
+    params = {**call.params, "partial": "1"}
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+    return replace(call, params=params, headers=headers, timeout_s=LIVE_SILENT_S, follow=True)
 
 
 def segment_audio(job: Job | str, index: int) -> Call[bytes]:

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from client.errors import ApiError, KokoroClusterError, Unreachable
-
-AGAIN_STATUSES = frozenset({429, 502, 503, 504})
+from client.errors import KokoroClusterError, RateLimited, Unavailable, Unreachable
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,7 @@ class Retry:
         if tried >= self.tries:
             return None
         asked_s = None
-        if isinstance(error, ApiError):
-            if error.status not in AGAIN_STATUSES:
-                return None
+        if isinstance(error, RateLimited | Unavailable):
             asked_s = error.retry_after_s
         elif not isinstance(error, Unreachable):
             return None

@@ -1,14 +1,14 @@
 """`AsyncKokoroCluster`: the API for asyncio and trio."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Self, Unpack
 
 import httpx
 
 from client import calls
-from client.aio.following import pieces, updates
+from client.aio.following import live, pieces, spoken, updates
 from client.aio.lexicons import AsyncLexicons
 from client.aio.sender import AsyncSender
 from client.answers import Delivery, Job, JobPage
@@ -75,6 +75,17 @@ class AsyncKokoroCluster:
             job = await _last(updates(self._sender, Watch(job, timeout_s, began_s)), None)
         job.raise_unless_succeeded()
         return Speech.of(job, await self.audio(job))
+
+    def stream(self, text: str, **options: Unpack[JobOptions]) -> AsyncGenerator[bytes, None]:
+        """Speak a text; go through its audio as it is made, from the first sentence on.
+
+        A loop that is left before the end cancels the job.
+
+        Raises:
+            JobUnsuccessful: the job ended without the rest of it.
+            BrokenAudio: it broke off.
+        """
+        return spoken(self._sender, calls.submit(text, options), options.get("format"))
 
     # Jobs
 
@@ -175,6 +186,15 @@ class AsyncKokoroCluster:
         finished = job if isinstance(job, Job) and job.output else await self.get(job)
         async for piece in pieces(self._sender, finished, format):
             yield piece
+
+    def listen(self, job: Job | str, format: str | None = None) -> AsyncIterator[bytes]:
+        """Go through a job's audio from its beginning, while the rest is made.
+
+        Raises:
+            JobUnsuccessful: the job ended without the rest of it.
+            BrokenAudio: it broke off.
+        """
+        return live(self._sender, job, format)
 
     async def download(self, job: Job | str, path: str | Path, format: str | None = None) -> Path:
         """Write a file of a finished job, whole or not at all; return its path.

@@ -1,13 +1,15 @@
 """What goes on for longer than one answer; `client.sync.following`, awaited."""
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import anyio
 
 from client import calls
 from client.aio.sender import AsyncSender
 from client.answers import Job
-from client.errors import KokoroClusterError, Unreachable
+from client.calls import Call
+from client.errors import BrokenAudio, KokoroClusterError, Unreachable
 from client.speech import Download
 from client.watching import NoEvents, Update, Watch
 
@@ -79,3 +81,41 @@ async def pieces(sender: AsyncSender, job: Job, format: str | None) -> AsyncIter
         except KokoroClusterError as error:
             await sender.pause(tried, error)
     download.check()
+
+
+async def live(sender: AsyncSender, job: Job | str, format: str | None) -> AsyncIterator[bytes]:
+    """Go through a job's audio while it is made.
+
+    Raises:
+        JobUnsuccessful: the job ended without the rest of it.
+        BrokenAudio: it broke off, for the job may be all right.
+    """
+    call = calls.live_audio(job, format)
+    begun = False
+    try:
+        async with sender.begun(call.method, call.path, **call.request()) as response:
+            async for chunk in response.aiter_bytes():
+                begun = True
+                yield chunk
+    except Unreachable as error:
+        if not begun:
+            raise
+        # It can't be gone on with: the finished file need not have the same bytes.
+        (await sender.send(calls.get(job))).raise_unless_succeeded()
+        raise BrokenAudio("The audio broke off; what came of it is its beginning only.") from error
+
+
+async def spoken(
+    sender: AsyncSender, call: Call[Job], format: str | None
+) -> AsyncGenerator[bytes, None]:
+    """Make a job and go through its audio; cancel it when nobody wants the rest."""
+    job = await sender.send(call)
+    whole = False
+    try:
+        async for chunk in live(sender, job, format):
+            yield chunk
+        whole = True
+    finally:
+        if not whole:
+            with contextlib.suppress(KokoroClusterError):
+                await sender.send(calls.cancel(job))

@@ -3,8 +3,8 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from client.answers import Job
@@ -39,9 +39,10 @@ def _pipe(cluster: KokoroCluster, options: argparse.Namespace) -> int:
     if options.json:
         raise UsageError("With -o - stdout is for the audio; --json has no place there.")
     stdout = binary_stdout()
-    for piece in _pieces(cluster, options, "mp3"):
-        stdout.write(piece)
-        stdout.flush()
+    with closing(_pieces(cluster, options, "mp3")) as pieces:
+        for piece in pieces:
+            stdout.write(piece)
+            stdout.flush()
     return Exit.OK
 
 
@@ -53,17 +54,17 @@ def _play(cluster: KokoroCluster, options: argparse.Namespace) -> int:
         raise UsageError(
             "--format is for files and pipes; what is played is the player's to choose."
         )
-    play(chosen, _pieces(cluster, options, chosen.format))
+    with closing(_pieces(cluster, options, chosen.format)) as pieces:
+        play(chosen, pieces)
     return Exit.OK
 
 
-def _pieces(cluster: KokoroCluster, options: argparse.Namespace, format: str) -> Iterator[bytes]:
+def _pieces(
+    cluster: KokoroCluster, options: argparse.Namespace, format: str
+) -> Generator[bytes, None, None]:
     text = read_text(options.file, options.text)
     options.format = options.format or format
-    job = cluster.submit(text, **job_options(options))
-    with _canceling(cluster, job):
-        job = cluster.wait(job)
-    yield from cluster.iter_audio(job.raise_unless_succeeded())
+    return cluster.stream(text, **job_options(options))
 
 
 @contextmanager

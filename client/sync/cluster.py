@@ -1,7 +1,7 @@
 """`KokoroCluster`: the API as plain, blocking calls."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Self, Unpack
 
@@ -15,7 +15,7 @@ from client.inventory import ClusterState, Model, Voice, Worker
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
 from client.speech import Speech, whole_file
-from client.sync.following import pieces, updates
+from client.sync.following import live, pieces, spoken, updates
 from client.sync.lexicons import Lexicons
 from client.sync.sender import Sender
 from client.watching import Update, Watch
@@ -75,6 +75,17 @@ class KokoroCluster:
             job = _last(updates(self._sender, Watch(job, timeout_s, began_s)), None)
         job.raise_unless_succeeded()
         return Speech.of(job, self.audio(job))
+
+    def stream(self, text: str, **options: Unpack[JobOptions]) -> Generator[bytes, None, None]:
+        """Speak a text; go through its audio as it is made, from the first sentence on.
+
+        A loop that is left before the end cancels the job.
+
+        Raises:
+            JobUnsuccessful: the job ended without the rest of it.
+            BrokenAudio: it broke off.
+        """
+        return spoken(self._sender, calls.submit(text, options), options.get("format"))
 
     # Jobs
 
@@ -173,6 +184,15 @@ class KokoroCluster:
         """
         finished = job if isinstance(job, Job) and job.output else self.get(job)
         return pieces(self._sender, finished, format)
+
+    def listen(self, job: Job | str, format: str | None = None) -> Iterator[bytes]:
+        """Go through a job's audio from its beginning, while the rest is made.
+
+        Raises:
+            JobUnsuccessful: the job ended without the rest of it.
+            BrokenAudio: it broke off.
+        """
+        return live(self._sender, job, format)
 
     def download(self, job: Job | str, path: str | Path, format: str | None = None) -> Path:
         """Write a file of a finished job, whole or not at all; return its path.

@@ -1,11 +1,13 @@
 """What goes on for longer than one answer: a job's updates, and a file in pieces."""
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from client import calls
 from client.answers import Job
-from client.errors import KokoroClusterError, Unreachable
+from client.calls import Call
+from client.errors import BrokenAudio, KokoroClusterError, Unreachable
 from client.speech import Download
 from client.sync.sender import Sender
 from client.watching import NoEvents, Update, Watch
@@ -76,3 +78,38 @@ def pieces(sender: Sender, job: Job, format: str | None) -> Iterator[bytes]:
         except KokoroClusterError as error:
             sender.pause(tried, error)
     download.check()
+
+
+def live(sender: Sender, job: Job | str, format: str | None) -> Iterator[bytes]:
+    """Go through a job's audio while it is made.
+
+    Raises:
+        JobUnsuccessful: the job ended without the rest of it.
+        BrokenAudio: it broke off, for the job may be all right.
+    """
+    call = calls.live_audio(job, format)
+    begun = False
+    try:
+        with sender.begun(call.method, call.path, **call.request()) as response:
+            for chunk in response.iter_bytes():
+                begun = True
+                yield chunk
+    except Unreachable as error:
+        if not begun:
+            raise
+        # It can't be gone on with: the finished file need not have the same bytes.
+        (sender.send(calls.get(job))).raise_unless_succeeded()
+        raise BrokenAudio("The audio broke off; what came of it is its beginning only.") from error
+
+
+def spoken(sender: Sender, call: Call[Job], format: str | None) -> Generator[bytes, None, None]:
+    """Make a job and go through its audio; cancel it when nobody wants the rest."""
+    job = sender.send(call)
+    whole = False
+    try:
+        yield from live(sender, job, format)
+        whole = True
+    finally:
+        if not whole:
+            with contextlib.suppress(KokoroClusterError):
+                sender.send(calls.cancel(job))

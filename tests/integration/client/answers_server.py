@@ -20,7 +20,7 @@ class Answer:
     Attributes:
         pieces: of the body; the connection breaks after the last if `breaks`.
         closes: end the connection without a word.
-        ends: the body is said to end with the last piece, else its length is unknown.
+        live: the length is not said beforehand.
     """
 
     status: int = 200
@@ -28,6 +28,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     breaks: bool = False
     closes: bool = False
+    live: bool = False
 
     @classmethod
     def of(cls, data: Any, status: int = 200, **headers: str) -> "Answer":
@@ -45,7 +46,7 @@ class Answer:
     @classmethod
     def stream(cls, *pieces: bytes, breaks: bool = False) -> "Answer":
         """Answer with events."""
-        return cls(200, pieces, {"Content-Type": "text/event-stream"}, breaks)
+        return cls(200, pieces, {"Content-Type": "text/event-stream"}, breaks, live=True)
 
 
 GONE = Answer(closes=True)
@@ -108,7 +109,7 @@ def answers_server() -> Iterator[AnswersServer]:
             for name, value in found.headers.items():
                 self.send_header(name, value)
             whole = b"".join(found.pieces)
-            if found.headers.get("Content-Type") == "text/event-stream":
+            if found.live:
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
                 for piece in found.pieces:

@@ -14,6 +14,7 @@ from client.errors import (
     ApiError,
     BrokenAudio,
     InvalidRequest,
+    JobFailed,
     JobNotFound,
     JobTerminal,
     KokoroClusterError,
@@ -288,6 +289,63 @@ def test_the_key_is_not_sent_along_to_a_store_elsewhere(
         (request,) = store.requests
         assert "Authorization" not in request.headers
     assert server.asked(FILE)[0].headers["Authorization"] == "Bearer kc_k"
+
+
+CANCEL = "POST /v1/jobs/job_1/cancel"
+
+
+def test_audio_is_listened_to_as_it_comes(client: Either, server: AnswersServer) -> None:
+    server.lay("POST /v1/jobs", Answer.of(QUEUED, 202))
+    server.lay(FILE, FULL, Answer(200, (AUDIO[:100], AUDIO[100:]), live=True))
+    pieces = client.do(lambda c: c.stream("Hello.", format="wav"))
+    assert b"".join(pieces) == AUDIO
+    assert [request.path for request in server.asked(FILE)] == [
+        "/v1/jobs/job_1/audio?format=wav&partial=1"
+    ] * 2
+    assert server.asked(CANCEL) == []
+
+
+def test_audio_that_breaks_off_is_never_taken_for_whole(
+    client: Either, server: AnswersServer
+) -> None:
+    server.lay("POST /v1/jobs", Answer.of(QUEUED, 202))
+    server.lay(FILE, Answer(200, (AUDIO,), live=True, breaks=True))
+    server.lay(JOB, Answer.of({**QUEUED, "status": "processing"}))
+    server.lay(CANCEL, Answer.of({**QUEUED, "status": "canceled"}, 202))
+    with pytest.raises(BrokenAudio):
+        client.do(lambda c: c.stream("Hello."))
+    assert len(server.asked(FILE)) == 1
+    assert len(server.asked(CANCEL)) == 1
+
+
+def test_audio_of_a_job_that_fails_in_the_middle_tells_why(
+    client: Either, server: AnswersServer
+) -> None:
+    failed = {**QUEUED, "status": "failed", "error": {"code": "poison", "message": "It broke."}}
+    server.lay(FILE, Answer(200, (AUDIO,), live=True, breaks=True))
+    server.lay(JOB, Answer.of(failed))
+    with pytest.raises(JobFailed, match="It broke"):
+        client.do(lambda c: c.listen("job_1"))
+
+
+def test_who_stops_listening_cancels_what_is_only_streamed(server: AnswersServer) -> None:
+    server.lay("POST /v1/jobs", Answer.of(QUEUED, 202))
+    server.lay(FILE, Answer(200, (AUDIO, AUDIO), live=True))
+    server.lay(CANCEL, Answer.of({**QUEUED, "status": "canceled"}, 202))
+    with KokoroCluster(server.url) as cluster:
+        pieces = cluster.stream("Hello.")
+        next(pieces)
+        pieces.close()
+    assert len(server.asked(CANCEL)) == 1
+
+    async def use() -> None:
+        async with AsyncKokoroCluster(server.url) as cluster:
+            pieces = cluster.stream("Hello.")
+            await anext(pieces)
+            await pieces.aclose()
+
+    asyncio.run(use())
+    assert len(server.asked(CANCEL)) == 2
 
 
 def test_nothing_but_the_clients_own_errors_is_raised() -> None:
