@@ -74,11 +74,22 @@ class OutputFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaptionFile:
+    """One file of a finished job's captions: `srt`, `vtt` or `words`."""
+
+    url: str
+    format: str
+    bytes: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Output(OutputFile):
-    """The files of a finished job: the main one, and the others."""
+    """The files of a finished job: the main one, the others, and captions if asked for."""
 
     sample_rate_hz: int = 24_000
     others: tuple[OutputFile, ...] = ()
+    captions: tuple[CaptionFile, ...] = ()
 
     def file(self, format: str | None = None) -> OutputFile | None:
         """Return the file of a format, by default the main one; None if the job made none."""

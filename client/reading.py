@@ -64,7 +64,11 @@ def _value(hint: Any, data: Any, where: str) -> Any:  # noqa: PLR0911 - one line
         return tuple(_value(arguments[0], one, f"{where}[{n}]") for n, one in enumerate(items))
     if origin is Mapping or origin is dict:
         pairs = _expect(Mapping, data, where, "an object")
-        return {key: _value(arguments[1], one, f"{where}.{key}") for key, one in pairs.items()}
+        return {
+            key: _value(arguments[1], one, f"{where}.{key}")
+            for key, one in pairs.items()
+            if one is not None  # as a field that is null: it is not there
+        }
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return read(hint, data, where)
     if hint is datetime:

@@ -9,6 +9,9 @@ from client.errors import InvalidUse
 RENAMED = {"format": "response_format", "formats": "outputs"}
 """Options that the API calls otherwise."""
 
+TEXTS = frozenset({"input", "segments", "chapters"})
+"""Fields of which a job has one."""
+
 
 class JobOptions(TypedDict, total=False):
     """What can be said of a job beside its text; the server's defaults hold for what is not.
@@ -25,7 +28,11 @@ class JobOptions(TypedDict, total=False):
         deadline_s: seconds the job may take; then it is `expired`.
         ttl_s: seconds its audio is kept.
         custom_id: yours, to find it by in lists.
+        timestamps: tell when each word is heard: captions in all kinds.
         metadata: up to 16 texts, handed back as they came.
+        segments: several speakers, in place of the text: `[{"voice": …, "input": …}, …]`.
+        chapters: parts with titles, in place of the text: `[{"title": …, "input": …}, …]`.
+        chapter_pause_s: silence that each chapter begins with.
         lexicons: stored ones to speak with, `name` or `name@version`; the first with a word counts.
     """
 
@@ -40,7 +47,11 @@ class JobOptions(TypedDict, total=False):
     deadline_s: int
     ttl_s: int
     custom_id: str
+    timestamps: bool
     metadata: Mapping[str, str]
+    segments: Sequence[Mapping[str, str]]
+    chapters: Sequence[Mapping[str, str]]
+    chapter_pause_s: float
     lexicons: Sequence[str]
 
 
@@ -57,7 +68,7 @@ def job_body(text: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON of a submission; options that are None are left to the server.
 
     Raises:
-        InvalidUse: there is no text, or `format` and `formats` are both given.
+        InvalidUse: there is not one text, or `format` and `formats` are both given.
     """
     body: dict[str, Any] = {} if text is None else {"input": text}
     given = {name: value for name, value in options.items() if value is not None}
@@ -70,6 +81,6 @@ def job_body(text: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
             body[RENAMED.get(name, name)] = list(value)
         else:
             body[RENAMED.get(name, name)] = value
-    if text == "":
-        raise InvalidUse("There is no text to speak.")
+    if len(body.keys() & TEXTS) != 1 or text == "":
+        raise InvalidUse("Give the text in one of: the first argument, segments, chapters.")
     return body

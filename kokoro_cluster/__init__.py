@@ -6,6 +6,7 @@ the code is in the package `client`, a name that a user's own program may have t
 
 from client.aio.cluster import AsyncKokoroCluster
 from client.answers import (
+    CaptionFile,
     Delivery,
     Job,
     JobError,
@@ -18,6 +19,7 @@ from client.answers import (
     Segment,
     TextSpan,
 )
+from client.captions import Captions, CaptionSentence, CaptionWord
 from client.errors import (
     ApiError,
     AudioGone,
@@ -64,6 +66,10 @@ __all__ = [
     "AudioGone",
     "AuthenticationFailed",
     "BrokenAudio",
+    "CaptionFile",
+    "CaptionSentence",
+    "CaptionWord",
+    "Captions",
     "ClusterState",
     "Conflict",
     "Delivery",

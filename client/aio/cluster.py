@@ -7,11 +7,12 @@ from typing import Self, Unpack
 
 import httpx
 
-from client import calls
+from client import calls, captions
 from client.aio.following import live, pieces, spoken, updates
 from client.aio.lexicons import AsyncLexicons
 from client.aio.sender import AsyncSender
 from client.answers import Delivery, Job, JobPage
+from client.captions import Captions
 from client.connection import DEFAULT_URL, Address
 from client.errors import Unreachable
 from client.inventory import ClusterState, Model, Voice, Worker
@@ -214,6 +215,29 @@ class AsyncKokoroCluster:
             Conflict: it is not done yet, or is a pause.
         """
         return await self._sender.send(calls.segment_audio(job, index))
+
+    # Captions
+
+    async def captions(
+        self, job: Job | str, *, partial: bool = False, after: str | None = None
+    ) -> Captions:
+        """Return when each word of a job is heard that was made with `timestamps`.
+
+        With `partial` the finished beginning of a job that runs; `after` of one answer asks for
+        what has come since.
+
+        Raises:
+            NotFound: the job was made without captions.
+        """
+        return await self._sender.send(captions.words(job, partial=partial, after=after))
+
+    async def caption_file(self, job: Job | str, kind: str) -> bytes:
+        """Return a finished job's captions as `srt`, `vtt` or `json`, UTF-8.
+
+        Raises:
+            NotFound: the job was made without these captions.
+        """
+        return await self._sender.send(captions.file(job, kind))
 
     # The cluster
 

@@ -1,12 +1,15 @@
-"""`download`: the audio of a finished job."""
+"""`download` and `captions`: the files of a finished job."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from client.answers import Job
+from client.captions import FILES
 from client.cli.exits import Exit
 from client.cli.output import duration, note, size, write_json
 from client.cli.texts import STDIO, binary_stdout
+from client.speech import whole_file
 from client.sync.cluster import KokoroCluster
 
 
@@ -23,6 +26,21 @@ def download(cluster: KokoroCluster, options: argparse.Namespace) -> int:
     fetch(cluster, job, path, options.format)
     if options.json:
         write_json(dict(job.raw))
+    return Exit.OK
+
+
+def captions(cluster: KokoroCluster, options: argparse.Namespace) -> int:
+    """Fetch a finished job's captions."""
+    ending = Path(options.output or "").suffix.lower().removeprefix(".")
+    kind = options.format or (ending if ending in FILES else "srt")
+    data = cluster.caption_file(options.id, "json" if options.json else kind)
+    if options.output in {None, STDIO}:
+        sys.stdout.buffer.write(data if data.endswith(b"\n") else data + b"\n")
+        return Exit.OK
+    path = Path(options.output)
+    with whole_file(path) as file:
+        file.write(data)
+    note(str(path))
     return Exit.OK
 
 

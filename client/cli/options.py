@@ -60,6 +60,13 @@ def add_commands(commands: Any, parser: argparse.ArgumentParser) -> None:
     _add_file(download, "-o", "--output", help="default: the job's id; `-`: stdout")
     download.add_argument("--format", help="one of those it made; default: its main one")
 
+    captions = _command(commands, "captions", "fetch when each word of a finished job is heard")
+    captions.add_argument("id")
+    captions.add_argument(
+        "--format", choices=["srt", "vtt", "json"], help="default: FILE's, or srt"
+    )
+    _add_file(captions, "-o", "--output", help="default: stdout")
+
     voices = _command(commands, "voices", "list the voices, or hear one")
     voices.add_argument("--play", metavar="NAME", help="hear this one say a sentence")
     voices.add_argument("--language", help="only those of a language, such as en-gb")
@@ -113,6 +120,7 @@ _WHERE = {
     "cancel": ("client.cli.jobs", "cancel"),
     "delete": ("client.cli.jobs", "delete"),
     "download": ("client.cli.download", "download"),
+    "captions": ("client.cli.download", "captions"),
     "voices": ("client.cli.cluster", "voices"),
     "workers": ("client.cli.cluster", "workers"),
 }
@@ -141,6 +149,7 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
 def _add_job(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the job")
     group.add_argument("--formats", type=_list, metavar="A,B", help="several from one synthesis")
+    group.add_argument("--timestamps", action="store_true", default=None, help="make captions")
     group.add_argument("--priority", choices=["interactive", "batch"])
     group.add_argument("--deadline-s", type=int, metavar="S", help="expire if not done by then")
     group.add_argument("--ttl-s", type=int, metavar="S", help="keep the audio for so long")

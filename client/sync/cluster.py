@@ -7,8 +7,9 @@ from typing import Self, Unpack
 
 import httpx
 
-from client import calls
+from client import calls, captions
 from client.answers import Delivery, Job, JobPage
+from client.captions import Captions
 from client.connection import DEFAULT_URL, Address
 from client.errors import Unreachable
 from client.inventory import ClusterState, Model, Voice, Worker
@@ -212,6 +213,29 @@ class KokoroCluster:
             Conflict: it is not done yet, or is a pause.
         """
         return self._sender.send(calls.segment_audio(job, index))
+
+    # Captions
+
+    def captions(
+        self, job: Job | str, *, partial: bool = False, after: str | None = None
+    ) -> Captions:
+        """Return when each word of a job is heard that was made with `timestamps`.
+
+        With `partial` the finished beginning of a job that runs; `after` of one answer asks for
+        what has come since.
+
+        Raises:
+            NotFound: the job was made without captions.
+        """
+        return self._sender.send(captions.words(job, partial=partial, after=after))
+
+    def caption_file(self, job: Job | str, kind: str) -> bytes:
+        """Return a finished job's captions as `srt`, `vtt` or `json`, UTF-8.
+
+        Raises:
+            NotFound: the job was made without these captions.
+        """
+        return self._sender.send(captions.file(job, kind))
 
     # The cluster
 

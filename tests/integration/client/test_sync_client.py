@@ -245,3 +245,10 @@ def test_segments_are_told_of_as_they_are_done(cluster: KokoroCluster, whole: Fa
     ]
     assert ended.output is not None
     assert told[-1].end_s == pytest.approx(ended.output.audio_s, abs=0.01)
+
+
+def test_several_speakers_and_chapters_are_one_job(cluster: KokoroCluster) -> None:
+    parts = [{"voice": "af_heart", "input": "Who is there?"}, {"voice": "am_adam", "input": "Me."}]
+    assert cluster.wait(cluster.submit(segments=parts)).succeeded
+    chapters = [{"title": "One", "input": "It begins."}, {"title": "Two", "input": "It ends."}]
+    assert cluster.wait(cluster.submit(chapters=chapters, chapter_pause_s=0.2)).succeeded

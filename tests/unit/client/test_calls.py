@@ -52,16 +52,25 @@ def test_the_server_takes_every_option_there_is() -> None:
         "custom_id": "mine",
         "metadata": {"a": "b"},
         "lexicons": ["names", "places@3"],
+        "chapter_pause_s": 0.5,
+        "timestamps": True,
     }
-    assert set(options) | {"format"} == set(JobOptions.__annotations__)
+    parts = {
+        "segments": [{"voice": "af_heart", "input": "Hello."}, {"input": "And you?"}],
+        "chapters": [{"title": "One", "input": "Hello."}],
+    }
+    assert {*options, *parts, "format"} == set(JobOptions.__annotations__)
+    for name, part in parts.items():
+        JobRequest.model_validate(job_body(None, {name: part}))
     JobRequest.model_validate(job_body("Hello.", options))
 
 
 def test_a_request_no_server_could_take_is_not_sent() -> None:
     with pytest.raises(InvalidUse):
         job_body("Hello.", {"format": "mp3", "formats": ["wav"]})
-    with pytest.raises(InvalidUse):
-        job_body("", {})
+    for text, options in (("", {}), (None, {}), ("Hello.", {"segments": [{"input": "x"}]})):
+        with pytest.raises(InvalidUse):
+            job_body(text, options)
     with pytest.raises(InvalidUse):
         calls.jobs(limit=1, after=None, wanted={"created_after": datetime(2026, 1, 1)})
 

@@ -22,6 +22,13 @@ def test_the_api_documents_own_example_is_read_whole() -> None:
     assert job.raw == JOB_EXAMPLE
 
 
+def test_what_is_null_in_a_map_is_not_there() -> None:
+    urls = {"self": "http://h/v1/jobs/job_1", "captions": None}
+    assert read(Job, {"id": "job_1", "status": "queued", "urls": urls}).urls == {
+        "self": "http://h/v1/jobs/job_1"
+    }
+
+
 def test_fields_of_a_newer_server_are_passed_over_and_still_there_in_raw() -> None:
     job = read(Job, {"id": "job_1", "status": "dreaming", "mood": {"calm": True}})
     assert (job.status, job.ended) == ("dreaming", False)
