@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from json import dumps
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -16,13 +17,16 @@ from client.answers import DeliveryList, Job, JobPage
 from client.errors import ApiError, ErrorTable, InvalidUse, UnreadableAnswer
 from client.inventory import ClusterState, ModelList, VoiceList, WorkerList
 from client.reading import read
-from client.requests import job_body
+from client.requests import job_body, options_body
 from client.retrying import retry_after_s
 
 T = TypeVar("T")
 
 MAX_HOLD_S = 60
 """Seconds a server holds the answer to a submission, at most."""
+
+UPLOAD_TIMEOUT_S = 120.0
+"""For the answer to a document: it is read first, and may wait for its turn."""
 
 LIVE_SILENT_S = 300.0
 """Between two pieces of audio that is being made: the job may have to wait for others."""
@@ -36,6 +40,7 @@ class Call(Generic[T]):
     """One request and the reading of its answer.
 
     Attributes:
+        file: name and bytes of a file, sent with `form` as a form.
         follow: go where the answer redirects to, without the key.
         after_loss: for calls that can't be repeated as they are: by the code of the error that a
             second try meets when the first one did it and only its answer was lost, the call that
@@ -48,6 +53,8 @@ class Call(Generic[T]):
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
+    form: Mapping[str, str] | None = None
+    file: tuple[str, bytes] | None = None
     timeout_s: float | None = None
     follow: bool = False
     after_loss: Mapping[str, "Call[T] | None"] = field(default_factory=dict)
@@ -59,6 +66,8 @@ class Call(Generic[T]):
             found["follow"] = True
         if self.json is not None:
             found["json"] = self.json
+        if self.file is not None:
+            found |= {"data": self.form, "files": {"file": self.file}}
         if self.timeout_s is not None:
             found["timeout"] = self.timeout_s
         return found
@@ -91,6 +100,29 @@ def submit(
         return call
     headers["Prefer"] = f"wait={held_s}"
     return replace(call, headers=headers, timeout_s=held_s + 15.0)
+
+
+def upload(
+    name: str,
+    data: bytes,
+    options: Mapping[str, Any],
+    *,
+    srt_timing: bool,
+    idempotency_key: str | None,
+) -> Call[Job]:
+    """Make a job of a document."""
+    form = {"job": dumps(options_body(options))}
+    if srt_timing:
+        form["srt_timing"] = "true"
+    return Call(
+        "POST",
+        "/v1/jobs",
+        read_job,
+        headers={"Idempotency-Key": idempotency_key or uuid.uuid4().hex},
+        form=form,
+        file=(name, data),
+        timeout_s=UPLOAD_TIMEOUT_S,
+    )
 
 
 def get(job: Job | str, *, segments: bool = False) -> Call[Job]:

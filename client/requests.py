@@ -70,7 +70,19 @@ def job_body(text: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidUse: there is not one text, or `format` and `formats` are both given.
     """
-    body: dict[str, Any] = {} if text is None else {"input": text}
+    body = options_body(options) | ({} if text is None else {"input": text})
+    if len(body.keys() & TEXTS) != 1 or text == "":
+        raise InvalidUse("Give the text in one of: the first argument, segments, chapters.")
+    return body
+
+
+def options_body(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of what is said of a job beside its text.
+
+    Raises:
+        InvalidUse: `format` and `formats` are both given.
+    """
+    body: dict[str, Any] = {}
     given = {name: value for name, value in options.items() if value is not None}
     if "format" in given and "formats" in given:
         raise InvalidUse("Give either format or formats, not both.")
@@ -81,6 +93,4 @@ def job_body(text: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
             body[RENAMED.get(name, name)] = list(value)
         else:
             body[RENAMED.get(name, name)] = value
-    if len(body.keys() & TEXTS) != 1 or text == "":
-        raise InvalidUse("Give the text in one of: the first argument, segments, chapters.")
     return body

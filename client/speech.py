@@ -43,6 +43,15 @@ class Speech:
         return path
 
 
+def document(file: str | Path | BinaryIO, name: str | None) -> tuple[str, bytes]:
+    """Return a document's name, by whose ending a server tells its kind, and its bytes."""
+    if isinstance(file, str | Path):
+        path = Path(file)
+        return name or path.name, path.read_bytes()
+    own = getattr(file, "name", None)
+    return name or (Path(own).name if isinstance(own, str) else "document"), file.read()
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Give a file that appears at `path` only when the block ends well.

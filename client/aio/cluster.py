@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Self, Unpack
+from typing import BinaryIO, Self, Unpack
 
 import httpx
 
@@ -18,7 +18,7 @@ from client.errors import Unreachable
 from client.inventory import ClusterState, Model, Voice, Worker
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
-from client.speech import Speech, whole_file
+from client.speech import Speech, document, whole_file
 from client.watching import Update, Watch
 
 
@@ -102,6 +102,25 @@ class AsyncKokoroCluster:
         A repeat with the same `idempotency_key`, your own, within a day gives the same job.
         """
         return await self._sender.send(calls.submit(text, options, idempotency_key=idempotency_key))
+
+    async def upload(
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        name: str | None = None,
+        srt_timing: bool = False,
+        idempotency_key: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Make a job of a document: plain text, Markdown, SubRip or EPUB, told by its name.
+
+        With `srt_timing` the silences between subtitles become pauses.
+        """
+        named, data = document(file, name)
+        call = calls.upload(
+            named, data, options, srt_timing=srt_timing, idempotency_key=idempotency_key
+        )
+        return await self._sender.send(call)
 
     async def get(self, job: Job | str, *, segments: bool = False) -> Job:
         """Look at a job; with `segments`, at each stretch of its text as well."""

@@ -16,14 +16,21 @@ from client.requests import JobOptions
 from client.sync.cluster import KokoroCluster
 from client.watching import Update
 
+DOCUMENTS = frozenset({".md", ".markdown", ".srt", ".epub"})
+"""Endings of files that the server is to read; all others are plain text."""
+
 
 def submit(cluster: KokoroCluster, options: argparse.Namespace) -> int:
     """Make a job of a file; with --watch, wait for its end."""
     if options.output and not options.watch:
         raise UsageError("-o needs --watch: without it nobody is there to fetch the audio.")
-    job = cluster.submit(
-        read_text(options.file), idempotency_key=options.idempotency_key, **job_options(options)
-    )
+    if Path(options.file).suffix.lower() in DOCUMENTS:
+        job = cluster.upload(
+            options.file, idempotency_key=options.idempotency_key, **job_options(options)
+        )
+    else:
+        text = read_text(options.file)
+        job = cluster.submit(text, idempotency_key=options.idempotency_key, **job_options(options))
     if not options.watch:
         if options.json:
             write_json(dict(job.raw))

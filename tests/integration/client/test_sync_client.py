@@ -14,6 +14,7 @@ import pytest
 from client.errors import (
     Conflict,
     IdempotencyConflict,
+    InvalidRequest,
     JobCanceled,
     JobFailed,
     JobNotFound,
@@ -155,8 +156,8 @@ def test_a_bad_voice_is_an_error_of_its_own(cluster: KokoroCluster) -> None:
 
 def test_what_the_cluster_is_made_of(cluster: KokoroCluster) -> None:
     assert "af_heart" in {voice.id for voice in cluster.voices()}
-    (model,) = cluster.models()
-    assert (model.id, model.stand_in) == ("scripted", True)
+    models = cluster.models()
+    assert (models[0].id, models[0].stand_in) == ("scripted", True)
     workers = cluster.workers()
     assert {worker.role for worker in workers} == {"plan", "synth", "assemble", "deliver"}
     assert all(worker.heartbeat_at is not None for worker in workers)
@@ -252,3 +253,52 @@ def test_several_speakers_and_chapters_are_one_job(cluster: KokoroCluster) -> No
     assert cluster.wait(cluster.submit(segments=parts)).succeeded
     chapters = [{"title": "One", "input": "It begins."}, {"title": "Two", "input": "It ends."}]
     assert cluster.wait(cluster.submit(chapters=chapters, chapter_pause_s=0.2)).succeeded
+
+
+def test_documents_are_uploaded_by_path_or_as_open_files(
+    cluster: KokoroCluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "book.md"
+    path.write_text("# One\n\nIt *begins* here.\n\n# Two\n\nIt ends.\n")
+    job = cluster.upload(path, voice="bf_emma", custom_id="a-book")
+    assert cluster.wait(job).succeeded
+    cues = (
+        "1\n00:00:01,000 --> 00:00:02,000\nHello.\n",
+        "2\n00:00:05,000 --> 00:00:06,000\nBye.\n",
+    )
+    subtitles = io.BytesIO("\n".join(cues).encode())
+    timed = cluster.wait(cluster.upload(subtitles, name="film.srt", srt_timing=True, format="wav"))
+    assert timed.output is not None
+    assert timed.output.audio_s > 3  # between the two it is silent for three seconds
+    with pytest.raises(InvalidRequest) as caught:
+        cluster.upload(io.BytesIO(b"\x7fELF" + bytes(200)), name="a.epub")
+    assert caught.value.code.startswith("document_")
+
+
+def test_audio_is_heard_before_the_job_has_ended(
+    cluster: KokoroCluster, whole: FaultCluster
+) -> None:
+    pieces = cluster.stream(whole.words(200), format="pcm", custom_id="heard")
+    first = next(pieces)
+    (job,) = cluster.jobs(custom_id="heard")
+    assert job.status == "processing"
+    audio = first + b"".join(pieces)
+    ended = cluster.wait(job)
+    assert ended.output is not None
+    assert len(audio) / 48_000 == pytest.approx(ended.output.audio_s, abs=0.01)
+
+
+def test_who_stops_listening_cancels_the_rest(cluster: KokoroCluster, whole: FaultCluster) -> None:
+    pieces = cluster.stream(whole.words(400), format="pcm", custom_id="unheard")
+    next(pieces)
+    pieces.close()
+    (job,) = cluster.jobs(custom_id="unheard")
+    assert job.status == "canceled"
+
+
+def test_a_text_that_fails_in_the_middle_is_never_taken_for_whole(
+    cluster: KokoroCluster, whole: FaultCluster
+) -> None:
+    text = f"{whole.words(5)}\n\n{Fault.RAISE} asks for it."
+    with pytest.raises((JobFailed, NoAudio)):
+        list(cluster.stream(text, format="mp3"))
