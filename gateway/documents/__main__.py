@@ -20,8 +20,10 @@ from shared.errors import ClusterError
 
 def confine(task: Task) -> None:
     """Give up, for good, all memory, time and output beyond the task's."""
+    # macOS knows the limit of memory and does not let it be set.
+    memory = [(resource.RLIMIT_AS, task.memory_bytes)] if sys.platform == "linux" else []
     for limit, most in (
-        (resource.RLIMIT_AS, task.memory_bytes),
+        *memory,
         (resource.RLIMIT_CPU, task.cpu_s),
         (resource.RLIMIT_FSIZE, task.answer_bytes),
         (resource.RLIMIT_CORE, 0),

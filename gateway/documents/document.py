@@ -8,7 +8,10 @@ from enum import StrEnum
 from gateway.documents.faults import DocumentTooLong
 
 MAX_TITLE_CHARS = 200
-"""The longest title of a chapter, a document or an author."""
+"""The longest title of a chapter or a document, and the longest name of an author."""
+
+MAX_LANGUAGE_CHARS = 35
+"""RFC 5646 wants no more of whoever reads tags of languages."""
 
 MAX_CHAPTERS = 1000
 """More headings than this are read as text."""
@@ -119,8 +122,8 @@ def literal(text: str) -> str:
 
 def tidy_title(text: str) -> str:
     """Return a title that can stand in a mark: one line, no square brackets, not too long."""
-    line = " ".join(without_controls(text).replace(_APART, "").split())
-    line = line.translate(str.maketrans("[]", "()"))
+    shown = "".join(c if c.isprintable() else " " * c.isspace() for c in text)
+    line = " ".join(shown.split()).translate(str.maketrans("[]", "()"))
     return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rstrip() + "…"
 
 

@@ -8,7 +8,15 @@ from urllib.parse import unquote
 from lxml import etree
 
 from gateway.documents.archive import Archive
-from gateway.documents.document import Document, Kind, Manuscript, Remark, at_most, tidy_title
+from gateway.documents.document import (
+    MAX_LANGUAGE_CHARS,
+    Document,
+    Kind,
+    Manuscript,
+    Remark,
+    at_most,
+    tidy_title,
+)
 from gateway.documents.faults import DocumentBroken, DocumentEncrypted
 from gateway.documents.hypertext import is_kind, name_of, parse_xml, read_hypertext, text_of
 
@@ -157,7 +165,7 @@ def _take(book: _Book, items: dict[str, str], element: etree._Element) -> None:
         case "creator":
             book.authors.append(text_of(element))
         case "language":
-            book.language = book.language or text_of(element)[:35]
+            book.language = book.language or text_of(element)[:MAX_LANGUAGE_CHARS]
         case "item":
             _take_item(book, items, element)
         case "spine":

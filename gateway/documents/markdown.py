@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from gateway.documents.document import (
+    MAX_LANGUAGE_CHARS,
     Document,
     Kind,
     Manuscript,
@@ -54,7 +55,7 @@ def read_markdown(data: bytes, *, most_chars: int) -> Document:
         reading.manuscript.text,
         title=tidy_title(fields.get("title", "") or reading.title),
         author=tidy_title(fields.get("author", "") or fields.get("authors", "")),
-        language=fields.get("lang", "") or fields.get("language", ""),
+        language=(fields.get("lang", "") or fields.get("language", ""))[:MAX_LANGUAGE_CHARS],
         remarks=at_most(remarks),
     )
 

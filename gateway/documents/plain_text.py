@@ -54,10 +54,12 @@ def read_plain_text(data: bytes, *, most_chars: int) -> Document:
         DocumentTooLong: it is longer than `most_chars`.
     """
     text, remarks = decode(data)
+    manuscript = Manuscript(most_chars)
+    if len(text) > 2 * most_chars:  # more than tidying could take away
+        manuscript.paragraph(text)
     if has_controls(text):
         remarks.append(Remark("document_characters", "Control characters were left out."))
         text = without_controls(text)
-    manuscript = Manuscript(most_chars)
     manuscript.paragraph(join_wrapped_words(join_pages(text)))
     return Document(Kind.TXT, manuscript.text, remarks=at_most(remarks))
 

@@ -44,6 +44,16 @@ def test_a_book_is_read_in_the_order_of_its_spine_with_its_titles() -> None:
     assert document.remarks == ()
 
 
+def test_titles_are_printable_and_short() -> None:
+    book = Book(
+        {"a.xhtml": "<p>A.</p>"}, title="So\u00adft\u200b  \n" + "x" * 300, author="A\u2028B"
+    )
+    document = read_epub(book.to_bytes(), most_chars=MOST)
+    assert document.title.startswith("Soft xxx") and len(document.title) == 200
+    assert document.title.isprintable()
+    assert document.author == "A B"
+
+
 def test_the_contents_of_an_older_book_count_too() -> None:
     book = Book({"a.xhtml": "<p>Text.</p>"}, ncx=[("a.xhtml", "Alpha")])
     assert text_of(book) == "[chapter:Alpha]\n\nText."
