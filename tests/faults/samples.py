@@ -22,8 +22,8 @@ from benchmarks.rig import families
 from shared.ledger.scripts import text
 from tests.faults.cluster import FaultCluster
 
-WARM_UP_S = 20.0
-"""A process's caches and heap fill in its first seconds of work."""
+WARM_UP_S = 30.0
+"""A process's caches and heap fill in its first seconds of work: for longer on a busy machine."""
 
 LEAST_SPAN_S, LEAST_SAMPLES = 20.0, 8
 """A process that was seen for less says nothing of growth."""
