@@ -37,7 +37,7 @@ def test_a_process_that_grows_by_six_mib_a_minute_leaks() -> None:
 
 
 def test_a_leak_is_seen_though_each_process_is_killed_before_long() -> None:
-    growth = memory(growths(samples(lambda s: 100 + s / 10, lives_s=(50.0, 60.0, 45.0, 70.0))))
+    growth = memory(growths(samples(lambda s: 100 + s / 10, lives_s=(60.0, 70.0, 55.0, 80.0))))
     assert growth.leaks
     assert growth.processes == 4
 
