@@ -12,6 +12,7 @@ from gateway import (
     audio,
     cluster,
     deliveries,
+    dev,
     events,
     health,
     jobs,
@@ -119,7 +120,7 @@ def create_app(
     )
     app.state.meters = HttpMeters()
     of_jobs = (jobs, audio, segments, events, deliveries)
-    for part in (*of_jobs, speech, models, lexicons, cluster, health, metrics):
+    for part in (*of_jobs, speech, dev, models, lexicons, cluster, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()
     install_error_handlers(app)

@@ -40,6 +40,8 @@ def cross_origin(origins: str) -> dict[str, Any]:
             "ETag",
             "Location",
             "Retry-After",
+            "X-Download-Path",
+            "X-Job-Id",
         ],
         "max_age": REMEMBERED_S,
     }

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.callers import CallerOf
 from gateway.errors import ModelNotFound, NoEngine
+from gateway.offload import offload
 from gateway.openapi import problems
 from gateway.requests import parse_json, read_json_body
 from gateway.schemas import AudioVoiceList, CombinedVoice, Model, ModelList
@@ -112,7 +113,8 @@ async def combine_voices(request: Request, services: ServicesOf, caller: CallerO
     There is no file of the new voice, as Kokoro-FastAPI answers with: the mix itself is its name,
     and every worker makes it from the voices it has.
     """
-    wanted = parse_json(await read_json_body(request))
+    body = await read_json_body(request)
+    wanted = await offload(len(body), lambda: parse_json(body))
     parts = [wanted] if isinstance(wanted, str) else wanted
     if not (
         isinstance(parts, list) and parts and all(isinstance(p, str) and p.strip() for p in parts)

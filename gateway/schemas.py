@@ -248,6 +248,13 @@ class CombinedVoice(_Shape):
     voices: list[MixPart]
 
 
+class Phonemes(_Shape):
+    """How a text is pronounced."""
+
+    phonemes: str
+    tokens: list[int] = Field(description="The model's numbers for them, without end marks.")
+
+
 class WorkerList(_Shape):
     """The workers heard of in the last seconds."""
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from gateway.audio import begun_file
-from gateway.callers import CallerOf
+from gateway.callers import Caller, CallerOf
 from gateway.errors import (
     JobExpired,
     JobFailed,
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 router = APIRouter(tags=["speech"])
 
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+SPEECH_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The audio, each segment as soon as it is rendered. A connection that is "
         "closed without the answer's end is of audio that could not be completed.",
@@ -79,12 +79,23 @@ _OF_THE_TEXT: dict[str, type[errors.ClusterError]] = {
 @router.post(
     "/v1/audio/speech",
     response_class=Response,
-    responses=_ANSWERS,
+    responses=SPEECH_ANSWERS,
     openapi_extra=json_body(SpeechRequest),
 )
 async def create_speech(request: Request, services: ServicesOf, caller: CallerOf) -> Response:
     """Speak a text. Who hangs up wants no more of it: the job is canceled."""
-    wish = await read_speech_request(request)
+    return await speak(request, services, caller, await read_speech_request(request))
+
+
+async def speak(
+    request: Request, services: Services, caller: Caller, wish: SpeechRequest
+) -> Response:
+    """Return the answer to a wish for speech once it has begun.
+
+    Raises:
+        ClusterError: it can't be spoken; no job of it goes on.
+        ClientDisconnect: the client left first; its job is canceled.
+    """
     engine = await services.engine.get()
     if engine is None:
         raise NoEngine()

@@ -17,23 +17,25 @@ from shared.ledger.states import Lane
 from shared.manifest import EngineManifest
 
 
-class _Lenient(BaseModel):
+class Lenient(BaseModel):
+    """What is unknown in it is ignored."""
+
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-class VoiceId(_Lenient):
+class VoiceId(Lenient):
     """How OpenAI's clients name a voice of one's own."""
 
     id: str = Field(min_length=1, max_length=1000)
 
 
-class NormalizationOptions(_Lenient):
+class NormalizationOptions(Lenient):
     """Kokoro-FastAPI's: all or nothing, what it could turn off one by one changes nothing."""
 
     normalize: bool = True
 
 
-class SpeechRequest(_Lenient):
+class SpeechRequest(Lenient):
     """A text to be spoken while one listens."""
 
     input: str = Field(min_length=1, max_length=2_000_000, examples=["Hello there."])

@@ -82,7 +82,7 @@ class Studio:
         claims = worker.claim_segments(most)
         done = []
         for claim in claims:
-            samples = tone(self.pitches[int(claim.payload.text)])
+            samples = tone(self.pitches[int(claim.payload.text) % len(self.pitches)])
             key = f"segments/{claim.payload.hash[:2]}/{claim.payload.hash}/{claim.token}.wav"
             if store:
                 self.cluster.storage.put(key, encode_segment(SegmentAudio(samples, None)))

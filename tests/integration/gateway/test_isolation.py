@@ -51,6 +51,8 @@ WITHOUT_A_JOBS_ID = {
     ("PUT", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("DELETE", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("POST", "/v1/audio/speech"): "test_speech_is_a_job_of_ones_own",
+    ("POST", "/dev/generate_from_phonemes"): "test_speech_is_a_job_of_ones_own",
+    ("POST", "/dev/phonemize"): "test_a_model_and_a_mix_name_no_job",
     ("GET", "/v1/models/{model_id}"): "test_a_model_and_a_mix_name_no_job",
     ("POST", "/v1/audio/voices/combine"): "test_a_model_and_a_mix_name_no_job",
     ("GET", "/v1/audio/voices"): "test_what_all_may_see_names_no_job",
@@ -318,6 +320,7 @@ def test_speech_is_a_job_of_ones_own(two: Two) -> None:
 
 def test_a_model_and_a_mix_name_no_job(two: Two) -> None:
     for answer in (
+        two.other.post("/dev/phonemize", json={"text": "...", "language": "en-us"}),
         two.other.get("/v1/models/kokoro"),
         two.other.get(f"/v1/models/{two.jobs['succeeded']['id']}"),
         two.other.post("/v1/audio/voices/combine", json="af_heart+af_bella"),

@@ -1,6 +1,8 @@
 """A job's audio while it is made: `GET /v1/jobs/{id}/audio?partial=1`."""
 
+import socket
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from shared.formats import FORMATS, STREAMABLE, AudioFormat
 from tests.integration.gateway.conftest import Cluster, Starter
 from tests.integration.gateway.live import Listener, Studio, decoded, encoder_pids, kill
+from tests.integration.gateway.test_slow_clients import resident_mib
 from worker.assemble.encoders import AAC_DELAY_SAMPLES
 from worker.assemble.streaming import MP3_DELAY_SAMPLES
 
@@ -194,6 +197,29 @@ def test_a_gateway_that_stops_breaks_a_stream_that_it_can_not_end(start: Starter
     listener.end()
     assert listener.error is not None
     assert time.monotonic() - began < 6
+
+
+def test_a_listener_who_takes_nothing_in_is_cut_off_and_holds_nothing(start: Starter) -> None:
+    cluster = start(unread_timeout_s=0.5)
+    studio = Studio(cluster)
+    job = cluster.submit()
+    studio.plan(400)
+    while studio.render(64):
+        pass
+    kept = len(cluster.server.server_state.connections)
+    before = resident_mib()
+    with closing(socket.socket()) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", cluster.port))
+        path = f"/v1/jobs/{job['id']}/audio?partial=1&format=wav"
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+        connection.settimeout(20)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        deadline = time.monotonic() + 20
+        while len(cluster.server.server_state.connections) > kept:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert resident_mib() - before < 10, "19 MB of audio were asked for"
 
 
 def test_streams_are_counted_and_timed(start: Starter) -> None:

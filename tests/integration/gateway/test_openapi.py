@@ -21,9 +21,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.schemas import ClusterState, Delivery, Job, JobList, Ready
+from shared.errors import NothingToSpeak
+from shared.ledger.asks import Answers
 from tests.integration.gateway.conftest import Cluster
 
-SPEECH = "/v1/audio/speech"
+ANSWERED_BY_WORKERS = {"/v1/audio/speech", "/dev/generate_from_phonemes", "/dev/phonemize"}
 CHECKS: list[Any] = [
     not_a_server_error,
     status_code_conformance,
@@ -36,7 +38,7 @@ CHECKS: list[Any] = [
 
 @contextmanager
 def nothing_can_be_spoken(cluster: Cluster) -> Iterator[None]:
-    """Fail every job within the block: whoever waits for its sound waits for an error then."""
+    """Fail every job and question within the block: whoever waits gets an error then."""
     done = threading.Event()
 
     def fail() -> None:
@@ -46,6 +48,9 @@ def nothing_can_be_spoken(cluster: Cluster) -> Iterator[None]:
                 cluster.worker.fail_stage(
                     claim, code="nothing_to_speak", message="Nothing.", permanent=True
                 )
+            answers = Answers(cluster.redis)
+            while (ask := answers.take()) is not None:
+                answers.refuse(ask, NothingToSpeak())
 
     thread = threading.Thread(target=fail)
     thread.start()
@@ -85,7 +90,11 @@ def test_every_answer_is_one_the_document_declares(cluster: Cluster, mode: Gener
                 base_url=str(cluster.http.base_url).rstrip("/"), checks=CHECKS, timeout=20
             )
 
-        with nothing_can_be_spoken(cluster) if operation.path == SPEECH else nullcontext():
+        with (
+            nothing_can_be_spoken(cluster)
+            if operation.path in ANSWERED_BY_WORKERS
+            else nullcontext()
+        ):
             attempt()
         tried += 1
     assert tried >= 3

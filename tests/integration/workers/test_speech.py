@@ -129,6 +129,25 @@ def test_the_async_client_hears_the_beginning_before_the_end_is_made(cluster: Cl
         assert lasts_s(data) == pytest.approx(job["output"]["audio_s"], abs=0.2)
 
 
+def test_phonemes_are_told_and_spoken(cluster: Cluster) -> None:
+    with serving(cluster) as service:
+        told = service.http.post("/dev/phonemize", json={"text": "Hello there.", "language": "a"})
+        phonemes = told.json()["phonemes"]
+        assert phonemes.startswith("həl")
+        assert len(told.json()["tokens"]) == len(phonemes)
+        spoken = service.http.post(
+            "/dev/generate_from_phonemes", json={"phonemes": phonemes, "voice": "af_heart"}
+        )
+        assert spoken.headers["content-type"] == "audio/wav"
+        # The scripted engine's tones last 70 ms a phoneme.
+        heard_s = lasts_s(spoken.content, AudioFormat.WAV)
+        assert heard_s == pytest.approx(0.07 * len(phonemes), abs=0.1)
+        for bad in ({"phonemes": "a" * 511}, {"phonemes": "a)b"}, {"phonemes": ""}, {}):
+            assert service.http.post("/dev/generate_from_phonemes", json=bad).status_code == 422
+        for wrong in ({"text": ""}, {"text": "a" * 20_001}, {"text": "Hi", "language": "q"}):
+            assert service.http.post("/dev/phonemize", json=wrong).status_code == 422
+
+
 def test_a_client_that_hangs_up_cancels_its_job(cluster: Cluster) -> None:
     with serving(cluster, model=SLOW, batch_max=1) as service:
         with service.client.audio.speech.with_streaming_response.create(
