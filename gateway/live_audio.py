@@ -67,7 +67,9 @@ async def live_audio(
         except (RedisError, OSError) as error:
             raise StreamBroken("The ledger does not answer.") from error
         except (SegmentUnavailable, SegmentUnreadable) as error:
-            raise StreamBroken(error.message) from error
+            # What it says names keys, which are nobody's business.
+            log.warning("segment not read", action="stream", job_id=uid, error=error.message[:300])
+            raise StreamBroken("A segment of the audio can't be read.") from error
 
 
 async def _from_the_beginning(

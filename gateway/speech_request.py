@@ -68,9 +68,7 @@ class SpeechRequest(Lenient):
     download_format: AudioFormat | None = Field(
         None, description="Of that file; default: `response_format`."
     )
-    return_timing: bool = Field(
-        False, description="Not here: ask a job for captions, or `/dev/captioned_speech`."
-    )
+    return_timing: bool = Field(False, description="Not with speech: ask a job for captions.")
     normalization_options: NormalizationOptions | None = None
 
     @field_validator("voice")

@@ -138,6 +138,16 @@ def test_a_segment_that_is_lost_breaks_the_stream(cluster: Cluster) -> None:
     assert listener.error is not None
 
 
+def test_a_first_segment_that_is_lost_is_an_error_that_names_no_key(cluster: Cluster) -> None:
+    studio = Studio(cluster)
+    job = cluster.submit()
+    studio.plan(1)
+    studio.render(store=False)
+    answer = cluster.http.get(f"/v1/jobs/{job['id']}/audio", params={"partial": 1})
+    assert cluster.error(answer, 503)["code"] == "stream_broken"
+    assert "segments/" not in answer.text
+
+
 def test_a_finished_job_serves_its_file_and_other_formats_from_its_segments(
     cluster: Cluster,
 ) -> None:
@@ -197,6 +207,38 @@ def test_a_gateway_that_stops_breaks_a_stream_that_it_can_not_end(start: Starter
     listener.end()
     assert listener.error is not None
     assert time.monotonic() - began < 6
+
+
+def test_a_store_that_is_away_for_a_moment_delays_a_stream(start: Starter) -> None:
+    cluster = start()
+    studio = Studio(cluster)
+    job = cluster.submit()
+    studio.plan(2)
+    studio.render(2)
+    listen(cluster, job["id"]).end()  # an encoder that is started later could not tell
+    objects = cluster.settings.data_dir / "objects"
+    away = objects.rename(objects.with_name("away"))
+    listener = listen(cluster, job["id"])
+    time.sleep(2)
+    assert not listener.data
+    away.rename(objects)
+    assert np.array_equal(decoded(AudioFormat.PCM, listener.end()), studio.whole(2))
+
+
+def test_streams_share_the_encoders_there_may_be(start: Starter) -> None:
+    before = set(encoder_pids())
+    cluster = start(live_encoders=2)
+    studio = Studio(cluster)
+    job = cluster.submit()
+    studio.plan(2)
+    listeners = [listen(cluster, job["id"]) for _ in range(6)]
+    for n in (1, 2):
+        studio.render()
+        for listener in listeners:
+            listener.until(lambda n=n, one=listener: len(one.data) == n * 48_000)  # type: ignore[misc]
+    for listener in listeners:
+        assert np.array_equal(decoded(AudioFormat.PCM, listener.end()), studio.whole(2))
+    assert len(set(encoder_pids()) - before) == 2
 
 
 def test_a_listener_who_takes_nothing_in_is_cut_off_and_holds_nothing(start: Starter) -> None:
