@@ -28,6 +28,8 @@ class JobOptions(TypedDict, total=False):
         deadline_s: seconds the job may take; then it is `expired`.
         ttl_s: seconds its audio is kept.
         custom_id: yours, to find it by in lists.
+        normalize: say numbers, dates, addresses and the like as one does; the server's default is
+            in its OpenAPI document.
         timestamps: tell when each word is heard: captions in all kinds.
         metadata: up to 16 texts, handed back as they came.
         segments: several speakers, in place of the text: `[{"voice": …, "input": …}, …]`.
@@ -47,6 +49,7 @@ class JobOptions(TypedDict, total=False):
     deadline_s: int
     ttl_s: int
     custom_id: str
+    normalize: bool
     timestamps: bool
     metadata: Mapping[str, str]
     segments: Sequence[Mapping[str, str]]

@@ -19,6 +19,7 @@ from client.answers import (
     Segment,
     TextSpan,
 )
+from client.batches import Batch, RequestCounts
 from client.captions import Captions, CaptionSentence, CaptionWord
 from client.errors import (
     ApiError,
@@ -65,6 +66,7 @@ __all__ = [
     "AsyncKokoroCluster",
     "AudioGone",
     "AuthenticationFailed",
+    "Batch",
     "BrokenAudio",
     "CaptionFile",
     "CaptionSentence",
@@ -104,6 +106,7 @@ __all__ = [
     "PermissionDenied",
     "Progress",
     "RateLimited",
+    "RequestCounts",
     "Retry",
     "Segment",
     "ServerFault",

@@ -8,6 +8,7 @@ from typing import BinaryIO, Self, Unpack
 import httpx
 
 from client import calls, captions
+from client.aio.batches import AsyncBatches
 from client.aio.following import live, pieces, spoken, updates
 from client.aio.lexicons import AsyncLexicons
 from client.aio.sender import AsyncSender
@@ -48,6 +49,7 @@ class AsyncKokoroCluster:
     ) -> None:
         self._sender = AsyncSender(Address(url, key), retry or Retry(), on_retry, http)
         self.lexicons = AsyncLexicons(self._sender)
+        self.batches = AsyncBatches(self._sender)
 
     async def __aenter__(self) -> Self:
         return self

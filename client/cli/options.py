@@ -36,6 +36,14 @@ def add_commands(commands: Any, parser: argparse.ArgumentParser) -> None:
     submit.add_argument("--watch", action="store_true", help="wait, and show how far it is")
     _add_file(submit, "-o", "--output", help="with --watch: where the audio goes once done")
 
+    batch = _command(commands, "batch", "make many jobs at once, one a line of a file", _BATCH)
+    _add_file(batch, "file", help="JSON lines; `-`: stdin")
+    batch.add_argument("--watch", action="store_true", help="wait until all have ended")
+    batch.add_argument(
+        "-o", "--output", metavar="FOLDER", help="with --watch: where the audio goes once done"
+    )
+    batch.add_argument("--idempotency-key", metavar="KEY", help="as for submit")
+
     watch = _command(commands, "watch", "show how far a job is until it has ended", _WATCH)
     watch.add_argument("id")
 
@@ -114,6 +122,7 @@ def _completion(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
 _WHERE = {
     "say": ("client.cli.say", "say"),
     "submit": ("client.cli.submit", "submit"),
+    "batch": ("client.cli.batch", "batch"),
     "watch": ("client.cli.submit", "watch"),
     "jobs": ("client.cli.jobs", "jobs"),
     "show": ("client.cli.jobs", "show"),
@@ -137,6 +146,11 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--format", help="mp3, opus, aac, flac, wav, pcm; default: FILE's ending")
     group.add_argument("--speed", type=float, metavar="N", help="0.25 to 4; default: 1")
     group.add_argument("--language", help="such as en-gb; default: the voice's own")
+    group.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        help="say numbers, dates, addresses and the like as one does",
+    )
     group.add_argument(
         "--lexicon",
         dest="lexicons",
@@ -211,6 +225,14 @@ Make a job and print its id.
   kokoro-cluster submit book.txt --voice bf_emma --format mp3 --watch -o book.mp3
 
 Ctrl-C while watching leaves the job running; `kokoro-cluster watch ID` comes back to it."""
+
+_BATCH = """\
+Make up to 1,000 jobs, all or none, and print the batch's id. A line of the file is a job:
+
+  {"input": "Good morning.", "voice": "bf_emma", "custom_id": "morning"}
+
+Exit code 1 with --watch unless all succeeded. With -o each job's audio is called by its custom_id.
+Ctrl-C leaves the jobs running."""
 
 _WATCH = """\
 Show how far a job is until it has ended; exit code 1 unless it succeeded.

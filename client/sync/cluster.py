@@ -16,6 +16,7 @@ from client.inventory import ClusterState, Model, Voice, Worker
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
 from client.speech import Speech, document, whole_file
+from client.sync.batches import Batches
 from client.sync.following import live, pieces, spoken, updates
 from client.sync.lexicons import Lexicons
 from client.sync.sender import Sender
@@ -48,6 +49,7 @@ class KokoroCluster:
     ) -> None:
         self._sender = Sender(Address(url, key), retry or Retry(), on_retry, http)
         self.lexicons = Lexicons(self._sender)
+        self.batches = Batches(self._sender)
 
     def __enter__(self) -> Self:
         return self

@@ -53,6 +53,7 @@ def test_the_server_takes_every_option_there_is() -> None:
         "metadata": {"a": "b"},
         "lexicons": ["names", "places@3"],
         "chapter_pause_s": 0.5,
+        "normalize": False,
     }
     parts = {
         "segments": [{"voice": "af_heart", "input": "Hello."}, {"input": "And you?"}],

@@ -1,0 +1,100 @@
+"""`AsyncKokoroCluster.batches`."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import anyio
+
+from client import batches
+from client.aio.sender import AsyncSender
+from client.answers import Job
+from client.batches import Batch
+from client.errors import WaitTimedOut
+
+
+class AsyncBatches:
+    """Many jobs as one resource."""
+
+    def __init__(self, sender: AsyncSender) -> None:
+        self._sender = sender
+
+    async def submit(
+        self,
+        items: Iterable[Mapping[str, Any]],
+        *,
+        webhook: str | Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Batch:
+        """Make up to 1,000 jobs, all or none.
+
+        An item has its text as `input` (or `segments`, `chapters`) and the options of `submit`; its
+        `priority` is `batch` unless it says otherwise, its `custom_id` its place unless it has one.
+        """
+        body = batches.batch_body(items, webhook, metadata)
+        return await self._sender.send(batches.submit(body, idempotency_key))
+
+    async def get(self, batch: Batch | str) -> Batch:
+        """Look at a batch."""
+        return await self._sender.send(batches.get(batch))
+
+    async def list(self) -> AsyncIterator[Batch]:
+        """Go through all batches, newest first."""
+        after: str | None = None
+        while True:
+            page = await self._sender.send(batches.listing(100, after))
+            for one in page.data:
+                yield one
+            after = page.after
+            if after is None:
+                return
+
+    async def jobs(self, batch: Batch | str, *, status: str | None = None) -> AsyncIterator[Job]:
+        """Go through a batch's jobs in their order."""
+        after: str | None = None
+        while True:
+            page = await self._sender.send(batches.jobs(batch, after, status))
+            for one in page.data:
+                yield one
+            after = page.after
+            if after is None:
+                return
+
+    async def cancel(self, batch: Batch | str) -> Batch:
+        """End all jobs of a batch that have not ended."""
+        return await self._sender.send(batches.cancel(batch))
+
+    async def delete(self, batch: Batch | str) -> None:
+        """Remove a batch that has ended, with all its jobs and all they left."""
+        await self._sender.send(batches.delete(batch))
+
+    async def wait(
+        self,
+        batch: Batch | str,
+        on_progress: Callable[[Batch], Awaitable[None] | None] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Batch:
+        """Return a batch once all its jobs have ended.
+
+        Raises:
+            WaitTimedOut: they have not in time; they go on.
+        """
+        began_s, looks = time.monotonic(), 0
+        while True:
+            found = await self.get(batch)
+            if on_progress is not None:
+                answer = on_progress(found)
+                if answer is not None:
+                    await answer
+            if found.ended:
+                return found
+            wait_s = batches.look_s(looks)
+            looks += 1
+            if timeout_s is not None:
+                left_s = began_s + timeout_s - time.monotonic()
+                if left_s <= 0:
+                    raise WaitTimedOut(found.id, timeout_s)
+                wait_s = min(wait_s, left_s)
+            await anyio.sleep(wait_s)
