@@ -20,6 +20,12 @@ from gateway.documents.faults import DocumentUnsupported
 SAMPLE_BYTES = 128 * 1024
 """Of a text without Unicode, by which its encoding is guessed."""
 
+DAMAGED_AT_MOST = 4
+"""A text with so many times more good characters beyond ASCII than bad ones is UTF-8, damaged."""
+
+CONTROLS_MOST = 0.02
+"""A text with a larger share of control characters is none."""
+
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's does
@@ -27,6 +33,16 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UNICODE = [
+    "utf_8",
+    "utf_7",
+    "utf_16",
+    "utf_16_be",
+    "utf_16_le",
+    "utf_32",
+    "utf_32_be",
+    "utf_32_le",
+]
 _WRAPPED_WORD = re.compile(r"([^\W\d_]+)([-\u2010\u00ad])[ \t]*\n[ \t]*([^\W\d_]+)")
 _WORD = re.compile(r"[^\W\d_]+(?:[-\u2010][^\W\d_]+)*")
 _PAGE_BREAK = re.compile(r"[ \t]*\n?\f[ \t]*\n?")
@@ -126,15 +142,23 @@ def _decode_utf16(data: bytes) -> str:
 def _decode_guessed(data: bytes, remarks: list[Remark]) -> str:
     if b"\x00" in data[:SAMPLE_BYTES]:
         return _decode_utf16(data)
-    best = from_bytes(data[:SAMPLE_BYTES]).best()
-    if best is None:
-        raise DocumentUnsupported(
-            "The file is in no encoding that can be told; send UTF-8.", param="file"
+    text = data.decode("utf-8", "replace")
+    damaged = text.count("\ufffd")
+    if damaged * DAMAGED_AT_MOST < sum(not char.isascii() for char in text[: 10 * SAMPLE_BYTES]):
+        remarks.append(
+            Remark("document_encoding", f"The file's UTF-8 is damaged, in {damaged} place(s).")
         )
+        return text
+    best = from_bytes(data[:SAMPLE_BYTES], cp_exclusion=_UNICODE).best()
+    encoding = "cp1252" if best is None else best.encoding
+    text = data.decode(encoding, "replace")
+    sample = text[:SAMPLE_BYTES]
+    if len(sample) - len(without_controls(sample)) > CONTROLS_MOST * len(sample):
+        raise DocumentUnsupported("The file is not text: send txt, md, srt or epub.", param="file")
     remarks.append(
         Remark(
             "document_encoding",
-            f"The file is not UTF-8; it was read as {best.encoding}. Send UTF-8 to be sure.",
+            f"The file is not UTF-8; it was read as {encoding}. Send UTF-8 to be sure.",
         )
     )
-    return data.decode(best.encoding, "replace")
+    return text

@@ -49,7 +49,25 @@ def test_another_encoding_is_guessed_and_told_of() -> None:
     assert [remark.code for remark in document.remarks] == ["document_encoding"]
 
 
-@pytest.mark.parametrize("data", [b"\x00\x01\x02\x03" * 100, bytes(range(256)) * 50])
+def test_damaged_unicode_is_read_as_far_as_it_goes() -> None:
+    data = "Grüße, Bäume, Höhlen, Füße, Käse, Öl. ".encode() * 3 + b"x\xff."
+    document = read_plain_text(data, most_chars=MOST)
+    assert document.text.startswith("Grüße, Bäume")
+    assert [remark.detail for remark in document.remarks] == [
+        "The file's UTF-8 is damaged, in 1 place(s)."
+    ]
+
+
+def test_a_word_in_an_old_encoding_is_read_too() -> None:
+    document = read_plain_text("A café. ".encode("cp1252"), most_chars=MOST)
+    assert document.text[:5] == "A caf"
+    assert [remark.code for remark in document.remarks] == ["document_encoding"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x00\x01\x02\x03" * 100, bytes(range(256)) * 50, bytes(range(1, 256)) * 50],
+)
 def test_what_is_no_text_is_refused(data: bytes) -> None:
     with pytest.raises(DocumentUnsupported):
         plain(data)
