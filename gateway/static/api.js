@@ -78,6 +78,11 @@ export async function askJson(path, options) {
   return answer.status === 204 ? null : answer.json();
 }
 
+/** Whether the same may well work in a moment: nobody answered, or the system is away or full. */
+export function isTemporary(error) {
+  return error instanceof Unreachable || error.status >= 500 || error.status === 429;
+}
+
 /** Whether an error says that this gateway has no such route. */
 export function isMissing(error) {
   return error instanceof ApiError && error.code === "not_found";

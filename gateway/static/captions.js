@@ -1,6 +1,6 @@
 /** When each word is spoken, and where it stands in the text; while a job runs, of its beginning. */
 
-import { ApiError, Unreachable, askJson } from "./api.js";
+import { ApiError, askJson, isTemporary } from "./api.js";
 import { below } from "./codepoints.js";
 
 const AGAIN_MS = 1500;
@@ -13,6 +13,7 @@ export class Captions extends EventTarget {
   #after = null; // where the next part goes on; null from the beginning
   #complete = false;
   #asking = false;
+  #wasEnded = false;
   #askedAt = -Infinity;
 
   constructor(follower) {
@@ -23,19 +24,22 @@ export class Captions extends EventTarget {
   /** Ask for what is missing, if it is wanted by now. @param until seconds of the audio. */
   async reach(until) {
     const { ended, job, segments, path } = this.#follower;
+    if (ended && !this.#wasEnded) this.#askedAt = -Infinity;
+    this.#wasEnded = ended;
     if (!job?.urls.captions || this.#complete || this.#asking) return;
     if (ended ? job.status !== "succeeded" : segments.length === 0) return;
     const known = this.words.at(-1)?.end_s ?? 0;
     const soon = performance.now() < this.#askedAt + AGAIN_MS;
-    if (!ended && (soon || until + AHEAD_S < known)) return;
+    if (soon || (!ended && until + AHEAD_S < known)) return;
     this.#asking = true;
     this.#askedAt = performance.now();
     const part = `?partial=1${this.#after ? `&after=${this.#after}` : ""}`;
     try {
       this.#take(await askJson(`${path}/captions.json${ended ? "" : part}`));
     } catch (error) {
-      if (error instanceof ApiError) this.#complete = ended; // deleted: there is no more to be had
-      else if (!(error instanceof Unreachable)) throw error;
+      if (isTemporary(error)) return;
+      if (!(error instanceof ApiError)) throw error;
+      this.#complete = ended; // deleted: there is no more to be had
     } finally {
       this.#asking = false;
     }

@@ -23,6 +23,10 @@ export function closeCluster() {
 
 async function look() {
   const mine = turn;
+  if (document.hidden) {
+    timer = setTimeout(look, AGAIN_MS);
+    return;
+  }
   try {
     const [workers, cluster] = await Promise.all([askJson("v1/workers"), summary()]);
     if (mine !== turn) return;

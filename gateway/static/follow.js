@@ -3,10 +3,11 @@
  * events can't be had. Fires `change` for whatever is new.
  */
 
-import { Unreachable, ask, askJson, isMissing } from "./api.js";
+import { ask, askJson, isMissing, isTemporary } from "./api.js";
 import { readEvents } from "./sse.js";
 
 const AGAIN_MS = 1000;
+const TELL_MS = 60; // events come in bursts: what they change is told of once
 const ENDED = new Set(["succeeded", "failed", "canceled", "expired"]);
 
 export function hasEnded(job) {
@@ -16,6 +17,7 @@ export function hasEnded(job) {
 export class Follower extends EventTarget {
   #stopping = new AbortController();
   #lastId = null;
+  #telling = null;
 
   /** The job as last heard of, or null. */
   job = null;
@@ -52,6 +54,7 @@ export class Follower extends EventTarget {
 
   stop() {
     this.#stopping.abort();
+    clearTimeout(this.#telling);
   }
 
   /** Take a job that another call has returned. */
@@ -62,8 +65,11 @@ export class Follower extends EventTarget {
   }
 
   async #look() {
-    const signal = this.#stopping.signal;
-    this.take(await askJson(`${this.path}?include=segments`, { signal }));
+    const options = { signal: this.#stopping.signal };
+    // A job under way tells of its segments itself; a long one has thousands.
+    const job = this.job === null ? await askJson(this.path, options) : null;
+    if (job && !hasEnded(job)) this.take(job);
+    else this.take(await askJson(`${this.path}?include=segments`, options));
   }
 
   /** Listen until the stream ends; return false if this gateway has none. */
@@ -98,7 +104,7 @@ export class Follower extends EventTarget {
       const { stage, eta_s: eta, ...progress } = data;
       this.job = { ...this.job, status: "processing", queue_position: null, eta_s: eta, progress };
       this.stage = stage;
-      this.dispatchEvent(new Event("change"));
+      this.#tell();
       return;
     } else {
       this.job = { ...this.job, ...data };
@@ -113,7 +119,14 @@ export class Follower extends EventTarget {
     else if (progress.segments_total === 0) this.stage = "plan";
     else if (progress.segments_done < progress.segments_total) this.stage = "render";
     else this.stage = "assemble";
-    this.dispatchEvent(new Event("change"));
+    this.#tell();
+  }
+
+  #tell() {
+    this.#telling ??= setTimeout(() => {
+      this.#telling = null;
+      this.dispatchEvent(new Event("change"));
+    }, TELL_MS);
   }
 
   async #patiently(work) {
@@ -121,7 +134,7 @@ export class Follower extends EventTarget {
       try {
         return await work();
       } catch (error) {
-        if (!(error instanceof Unreachable)) throw error;
+        if (!isTemporary(error)) throw error;
         await this.#pause();
       }
     }

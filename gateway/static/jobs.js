@@ -50,7 +50,13 @@ async function load(after) {
     if (mine === turn) problem(byId("jobs-problem"), error);
   }
   // Whoever has gone on to further pages is not thrown back to the first.
-  if (mine === turn && after === null) timer = setTimeout(() => load(null), AGAIN_MS);
+  if (mine === turn && after === null) timer = setTimeout(again, AGAIN_MS);
+}
+
+/** Look again, but not while nobody looks. */
+function again() {
+  if (document.hidden) timer = setTimeout(again, AGAIN_MS);
+  else load(null);
 }
 
 function show(page, kept, after) {
@@ -69,7 +75,7 @@ function show(page, kept, after) {
     ? `No job is ${byId("status-filter").value}.`
     : "No jobs yet. What you have spoken is listed here.");
   byId("kept-note").hidden = kept.length === 0;
-  say(byId("kept-count"), many(kept.length, "text"));
+  say(byId("kept-count"), many(kept.length, "job"));
 }
 
 function row(job, name) {

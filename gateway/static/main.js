@@ -1,7 +1,7 @@
 /** Puts the page together: what is shown for which address, and what the cluster is asked first. */
 
 import { startAccess } from "./access.js";
-import { ApiError, Unreachable, askJson, signals } from "./api.js";
+import { askJson, isTemporary, signals } from "./api.js";
 import { closeCluster, openCluster } from "./cluster.js";
 import { byId, say } from "./element.js";
 import { startFiles } from "./files.js";
@@ -51,9 +51,7 @@ async function begin() {
   } catch (error) {
     problem(place, error);
     // Workers are still loading, or the server is away; a missing key is asked for by its dialog.
-    if (error instanceof Unreachable || (error instanceof ApiError && error.status >= 500)) {
-      setTimeout(begin, AGAIN_MS);
-    }
+    if (isTemporary(error)) setTimeout(begin, AGAIN_MS);
   } finally {
     reveal();
   }

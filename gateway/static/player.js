@@ -5,13 +5,14 @@
  * is decoded ahead and no more, so that a long book needs no more memory than a short text.
  */
 
-import { Unreachable, ask } from "./api.js";
+import { ask, isTemporary } from "./api.js";
 import { below } from "./codepoints.js";
 
 const AHEAD_S = 30;
 const SAMPLE_RATE_HZ = 24_000; // the segments' own: resampling each alone would be heard between them
 const LEAD_S = 0.06; // between scheduling and sounding
 const TICK_MS = 200;
+const REST_MS = 1000; // after the server was away
 
 export class SegmentPlayer extends EventTarget {
   #follower;
@@ -24,6 +25,7 @@ export class SegmentPlayer extends EventTarget {
   #parts = []; // scheduled: {at, lasts, media, node}; `at` in the context's time
   #turn = 0; // raised by a seek: what was under way before is of no use
   #pumping = false;
+  #restUntil = 0;
   #fetching = new AbortController();
   #state = "paused";
 
@@ -118,7 +120,7 @@ export class SegmentPlayer extends EventTarget {
   }
 
   async #pump() {
-    if (this.#pumping) return;
+    if (this.#pumping || performance.now() < this.#restUntil) return;
     this.#pumping = true;
     const turn = this.#turn;
     try {
@@ -128,8 +130,8 @@ export class SegmentPlayer extends EventTarget {
         if (turn === this.#turn) this.#schedule(segment, buffer);
       }
     } catch (error) {
-      // A seek has left it behind, or the server is away: the next tick asks again.
-      if (error.name !== "AbortError" && !(error instanceof Unreachable)) this.#fail(error);
+      if (isTemporary(error)) this.#restUntil = performance.now() + REST_MS;
+      else if (error.name !== "AbortError") this.#fail(error); // that was left behind by a seek
     } finally {
       this.#pumping = false;
     }

@@ -24,7 +24,8 @@ export class Reader {
    */
   constructor(place, onPick) {
     this.#place = place;
-    this.#highlight && CSS.highlights.set("spoken", this.#highlight);
+    place.scrollTop = 0;
+    if (this.#highlight) CSS.highlights.set("spoken", this.#highlight);
     this.onPick = (event) => {
       const point = this.#pointUnder(event);
       if (point !== null) onPick(point);
@@ -45,7 +46,6 @@ export class Reader {
       node: document.createTextNode(match[0]),
     }));
     this.#place.replaceChildren(...this.#paragraphs.map(({ node }) => element("p", {}, node)));
-    this.#place.scrollTop = 0;
   }
 
   /** Show sentences `{text, span}` of a text that is not known as a whole. */

@@ -23,7 +23,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WITHIN_MS = 15_000
-PACE = "scripted:sleep_per_audio_s=0.12"
+PACE = "scripted:sleep_per_audio_s=0.08"
 """Slow enough that a page can be seen while a text is spoken."""
 
 

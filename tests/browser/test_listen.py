@@ -103,3 +103,19 @@ def test_where_segments_are_gone_the_file_is_played(visited: Visit, cluster: Fau
     visited.page.get_by_role("button", name="Play").click()
     wait_until_past(visited.page, 0.4)
     assert any("/audio?redirect=false&format=mp3" in url for url in visited.requests)
+
+
+def test_the_mark_is_kept_in_sight_in_a_long_text(visited: Visit, cluster: FaultCluster) -> None:
+    visited.speak(cluster.words(14))
+    page = visited.page
+    expect(visited.status).to_have_text("succeeded", timeout=30_000)
+    end = float(page.locator("#seek").get_attribute("max") or 0)
+    page.get_by_label("Place in the audio").fill(str(round(end * 0.8, 1)))
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function(
+        """() => { const [mark] = CSS.highlights.get("spoken") ?? [];
+        if (!mark) return false;
+        const seen = document.querySelector("#reader").getBoundingClientRect();
+        const { top, bottom } = mark.getBoundingClientRect();
+        return bottom > top && top >= seen.top && bottom <= seen.bottom; }"""
+    )
