@@ -9,9 +9,10 @@ export function startAccess(onKey) {
   const field = byId("key");
   const openDialog = (why) => {
     say(byId("key-why"), why);
+    if (dialog.open) return; // somebody is writing in it
     field.value = key();
-    if (!dialog.open) dialog.showModal();
-    field.focus();
+    dialog.showModal();
+    field.select();
   };
   byId("key-open").addEventListener("click", () => openDialog(""));
   byId("key-close").addEventListener("click", () => dialog.close());

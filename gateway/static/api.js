@@ -52,7 +52,8 @@ export function address(path) {
  */
 export async function ask(path, { method = "GET", json, body, headers = {}, signal } = {}) {
   const all = new Headers(headers);
-  if (key()) all.set("Authorization", `Bearer ${key()}`);
+  const used = key();
+  if (used) all.set("Authorization", `Bearer ${used}`);
   if (json !== undefined) {
     all.set("Content-Type", "application/json");
     body = JSON.stringify(json);
@@ -68,7 +69,8 @@ export async function ask(path, { method = "GET", json, body, headers = {}, sign
   found();
   if (answer.ok) return answer;
   const error = await asError(answer);
-  if (error.status === 401) signals.dispatchEvent(new CustomEvent("keywanted"));
+  // A late answer to a key that was changed meanwhile is no news.
+  if (error.status === 401 && used === key()) signals.dispatchEvent(new CustomEvent("keywanted"));
   throw error;
 }
 

@@ -1,4 +1,7 @@
-/** A text out of a file: chosen or dropped onto the form, and read here. */
+/**
+ * Files that are chosen or dropped onto the form: a plain text is read here and can be edited; books,
+ * Markdown and subtitles are left to the server.
+ */
 
 import { byId } from "./element.js";
 import { problem } from "./notices.js";
@@ -6,13 +9,15 @@ import { bytes } from "./words.js";
 
 const MOST_BYTES = 24_000_000; // no text of two million characters is larger
 
-/** @param onText gets a file's text. */
-export function startFiles(onText) {
+const DOCUMENT = /\.(md|markdown|srt|epub)$/i;
+
+/** @param onText gets a file's text. @param onDocument gets a file that the server reads. */
+export function startFiles(onText, onDocument) {
   const zone = byId("drop");
   const chooser = byId("file");
   byId("choose-file").addEventListener("click", () => chooser.click());
   chooser.addEventListener("change", () => {
-    if (chooser.files.length) take(chooser.files[0], onText);
+    if (chooser.files.length) take(chooser.files[0], onText, onDocument);
     chooser.value = "";
   });
   let depth = 0; // children enter and leave too
@@ -25,15 +30,16 @@ export function startFiles(onText) {
     const file = event.dataTransfer.files[0];
     if (!file) return; // dragged text: the browser puts it where it was dropped
     event.preventDefault();
-    take(file, onText);
+    take(file, onText, onDocument);
   });
 }
 
-async function take(file, onText) {
+async function take(file, onText, onDocument) {
   const place = byId("speak-problem");
   place.replaceChildren();
   try {
-    onText(await textOf(file));
+    if (DOCUMENT.test(file.name)) onDocument(file);
+    else onText(await textOf(file));
   } catch (error) {
     problem(place, error);
   }

@@ -60,7 +60,7 @@ function again() {
 }
 
 function show(page, kept, after) {
-  const titles = new Map(kept.map(({ id, request }) => [id, request.input && title(request.input)]));
+  const titles = new Map(kept.map(({ id, request }) => [id, title(request)]));
   const jobs = page.data.filter((job) => job.custom_id !== SAMPLE_ID);
   const rows = jobs.map((job) => row(job, titles.get(job.id)));
   const list = byId("jobs-list");

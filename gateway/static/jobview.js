@@ -169,7 +169,7 @@ class JobView {
   #show() {
     const { job, stage } = this.follower;
     byId("job-body").hidden = false;
-    say(byId("job-title"), this.#kept ? title(this.#kept.request.input) : job.custom_id ?? job.id);
+    say(byId("job-title"), this.#kept ? title(this.#kept.request) : job.custom_id ?? job.id);
     const status = byId("job-status");
     say(status, job.status);
     status.dataset.status = job.status;
@@ -230,7 +230,7 @@ class JobView {
     byId("job-delete").hidden = !ended;
     byId("job-retry").hidden = !ended;
     byId("job-retry").disabled = !this.#kept;
-    byId("job-edit").hidden = !this.#kept;
+    byId("job-edit").hidden = !this.#kept?.request.input;
     byId("job-forgotten").hidden = !ended || this.#kept !== null;
   }
 

@@ -35,13 +35,13 @@ async function within(store, mode, work) {
   }
 }
 
-/** Keep a job's request, with its text. */
+/** Keep a job's request, with its text or its file. */
 export async function keepJob(id, request) {
   await within("jobs", "readwrite", (store) => store.put({ id, request, at: Date.now() }));
   const kept = (await keptJobs()).sort((a, b) => b.at - a.at);
   let chars = 0;
   for (const [index, job] of kept.entries()) {
-    chars += job.request.input?.length ?? 0;
+    chars += job.request.input?.length ?? job.request.file?.size ?? 0;
     if (index > 0 && (index >= TEXTS_MOST || chars > CHARS_MOST)) await forgetJob(job.id);
   }
 }

@@ -8,7 +8,7 @@ import { startFiles } from "./files.js";
 import { closeJobs, openJobs, startJobs } from "./jobs.js";
 import { closeJob, openJob, startJobView } from "./jobview.js";
 import { problem } from "./notices.js";
-import { offer, startSpeak, write } from "./speak.js";
+import { attach, offer, startSpeak, write } from "./speak.js";
 
 const AGAIN_MS = 2000;
 const REVEAL_MS = 800; // the longest wait for that
@@ -82,7 +82,7 @@ function startTheme() {
 
 startTheme();
 startSpeak();
-startFiles(write);
+startFiles(write, attach);
 startJobs();
 startJobView();
 startAccess(() => {

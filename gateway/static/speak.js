@@ -6,12 +6,13 @@ import { byId, element, say } from "./element.js";
 import { keepJob } from "./keep.js";
 import { problem } from "./notices.js";
 import { VoicePicker } from "./voices.js";
-import { language, many, whole } from "./words.js";
+import { bytes, language, many, whole } from "./words.js";
 
 export const MAX_CHARS = 2_000_000;
 
 const form = byId("speak-form");
 const input = byId("input");
+let attached = null; // a file in place of the text
 const picker = new VoicePicker(onVoice, (error) => problem(byId("speak-problem"), error));
 
 export function startSpeak() {
@@ -25,6 +26,10 @@ export function startSpeak() {
   });
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+  byId("detach").addEventListener("click", () => {
+    attach(null);
+    input.focus();
   });
   count();
   showSpeed();
@@ -51,8 +56,17 @@ export function offer(voices, model) {
 
 /** Put a text into the form. */
 export function write(text) {
+  attach(null);
   input.value = text;
   count();
+}
+
+/** Speak a file in place of what is written; null to speak that again. */
+export function attach(file) {
+  attached = file;
+  byId("attached").hidden = file === null;
+  byId("written").hidden = file !== null;
+  if (file) say(byId("attached-name"), `${file.name} · ${bytes(file.size)}`);
 }
 
 function onVoice(voice) {
@@ -90,17 +104,18 @@ function voice() {
 }
 
 function request() {
-  const asked = { input: input.value, voice: voice(), speed: Number(byId("speed").value) };
+  const asked = { voice: voice(), speed: Number(byId("speed").value) };
   const format = byId("format").value;
   if (byId("language").value) asked.language = byId("language").value;
   if (byId("patient").checked) asked.priority = "batch";
-  return { ...asked, response_format: format };
+  asked.response_format = format;
+  return attached ? { ...asked, file: attached } : { ...asked, input: input.value };
 }
 
 async function submit() {
   const place = byId("speak-problem");
   place.replaceChildren();
-  if (!input.value.trim()) {
+  if (!attached && !input.value.trim()) {
     problem(place, new Error("There is no text yet. Write one above, or drop a file there."));
     input.focus();
     return;
@@ -118,8 +133,14 @@ async function submit() {
   }
 }
 
-/** Submit a request; the same again after a broken connection makes no second job. */
+/** Submit a request, which has an `input` or a `file`; the same again after a broken connection makes no second job. */
 export async function create(asked) {
   const once = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("");
-  return askJson("v1/jobs", { method: "POST", json: asked, headers: { "Idempotency-Key": once } });
+  const options = { method: "POST", headers: { "Idempotency-Key": once } };
+  const { file, ...job } = asked;
+  if (!file) return askJson("v1/jobs", { ...options, json: job });
+  const form = new FormData();
+  form.append("job", JSON.stringify(job));
+  form.append("file", file, file.name);
+  return askJson("v1/jobs", { ...options, body: form });
 }

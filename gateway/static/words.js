@@ -60,8 +60,9 @@ export function moment(text) {
   return at.toLocaleString([], today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** The beginning of a text on one line. */
-export function title(text, most = 80) {
+/** What a request is called: the beginning of its text on one line, or its file's name. */
+export function title({ input, file }, most = 80) {
+  const text = input ?? file?.name ?? "";
   const line = text.slice(0, most * 4).replace(/\s+/g, " ").trim();
   return line.length > most ? `${line.slice(0, most - 1).trimEnd()}…` : line;
 }

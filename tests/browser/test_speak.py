@@ -119,6 +119,34 @@ def test_a_file_that_is_dropped_becomes_the_text(visited: Visit, tmp_path: Path)
     expect(text).to_have_value("Grüße 🌊")
 
 
+def test_a_document_is_read_by_the_server_and_can_be_spoken_again(
+    visited: Visit, cluster: FaultCluster, tmp_path: Path
+) -> None:
+    document = tmp_path / "log.md"
+    document.write_text("# Log\n\nWind *from* the west.\n")
+    page = visited.open("#/speak")
+    page.set_input_files("#file", document)
+    expect(page.locator("#attached")).to_contain_text("log.md · 29 B")
+    expect(page.get_by_label("Text", exact=True)).to_be_hidden()
+    page.get_by_role("button", name="Speak it").click()
+    expect(page.get_by_role("heading", name="log.md")).to_be_visible()
+    expect(visited.status).to_have_text("succeeded")
+    first = page.url
+    assert cluster.look(first.rpartition("/")[2])["progress"]["segments_done"] >= 2
+    page.get_by_role("button", name="Speak again").click()
+    page.wait_for_url(lambda url: url != first)
+    expect(visited.status).to_have_text("succeeded")
+    visited.allowed.append("status of 4")
+    broken = tmp_path / "book.epub"
+    broken.write_bytes(b"no zip at all")
+    page = visited.open("#/speak")
+    page.set_input_files("#file", broken)
+    page.get_by_role("button", name="Speak it").click()
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    page.get_by_role("button", name="Write a text instead").click()
+    expect(page.get_by_label("Text", exact=True)).to_be_focused()
+
+
 def test_an_empty_text_and_a_refusal_are_told_in_words(visited: Visit) -> None:
     page = visited.open("#/speak")
     page.get_by_role("button", name="Speak it").click()
