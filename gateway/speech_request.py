@@ -114,7 +114,7 @@ class SpeechRequest(Lenient):
             voice=voice_here(named, engine),
             speed=self.speed,
             language=self.lang_code,
-            outputs=outputs,
+            outputs=[*outputs],
             priority=Lane.INTERACTIVE,
             normalize=self.normalization_options is None or self.normalization_options.normalize,
         )
