@@ -17,7 +17,7 @@ bench = @mkdir -p out/bench && $(BIN)/python -m benchmarks.$(1) --json out/bench
 short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-quick gpu-test faults soak bench bench-engine bench-system bench-gateway \
+.PHONY: help install up demo test test-quick gpu-test faults screenshots soak bench bench-engine bench-system bench-gateway \
 	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
@@ -58,6 +58,10 @@ gpu-test: $(VENV)/.test ## Run the tests that need a CUDA device
 
 faults: $(VENV)/.test ## Try twenty faults against real processes (half an hour); SEED=n, ROWS="1 2"
 	@mkdir -p out/faults && $(BIN)/python -m tests.faults --json out/faults/faults-$(SEED).json --keep out/faults/kept-$(SEED) --seed $(SEED) $(short) $(if $(ROWS),--rows $(ROWS))
+
+screenshots: $(VENV)/.test ## Take docs/screenshots/ anew, in the browser of the page's tests
+	@sh tests/browser/install_chromium.sh
+	$(BIN)/python -m tests.browser.screenshots
 
 soak: $(VENV)/.test ## Submit jobs under random kills and see what grows; MINUTES=10 SEED=1 LEAK_KIB=0
 	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --keep out/soak/kept --png out/soak/soak.png
