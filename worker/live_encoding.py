@@ -46,6 +46,7 @@ class _Stream:
 
     encoder: StreamEncoder
     blocks: Iterator[NDArray[np.int16]] = field(default_factory=lambda: iter(()))
+    begun: bool = False
 
 
 def _silence(samples: int) -> Iterator[NDArray[np.int16]]:
@@ -116,7 +117,9 @@ class LiveEncoding:
         try:
             if message.kind is Frame.END:
                 return Frame.DONE, stream.encoder.finish()
-            for _ in range(ANSWER_BLOCKS):
+            # The first second is what somebody waits for.
+            most, stream.begun = ANSWER_BLOCKS if stream.begun else 1, True
+            for _ in range(most):
                 block = next(stream.blocks, None)
                 if block is None:
                     return Frame.DONE, bytes(out)
