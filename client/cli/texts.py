@@ -8,7 +8,7 @@ from client.cli.exits import UsageError
 
 STDIO = "-"
 
-FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm", "m4b")
 
 
 def read_text(path: str | None, words: list[str] | None = None) -> str:

@@ -29,6 +29,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultCluster]:
         cluster.stop()
 
 
+def served(whole: FaultCluster, path: str) -> None:
+    """Skip a test of what the gateway of this tree does not serve."""
+    if path not in whole.client.get("/openapi.json").json()["paths"]:
+        pytest.skip(f"the gateway does not serve {path}")
+
+
 @pytest.fixture
 def url(whole: FaultCluster) -> str:
     """Where it listens."""
