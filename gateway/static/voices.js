@@ -59,8 +59,10 @@ export class VoicePicker {
     this.#list.replaceChildren(...this.#groups.map(({ node }) => node));
     const ids = voices.map((voice) => voice.id);
     this.choose([before, FAVOURITE, ids[0]].find((id) => ids.includes(id)));
-    this.#list.querySelector("input:checked")?.closest(".voice").scrollIntoView({ block: "nearest" });
     this.#sift();
+    // The list alone: `scrollIntoView` would take the page along, on small screens out of sight.
+    const row = this.#list.querySelector(".voice:has(input:checked)");
+    if (row) this.#list.scrollTop = row.offsetTop - this.#list.clientHeight / 2;
   }
 
   #group(tag, members) {

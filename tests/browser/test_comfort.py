@@ -34,6 +34,7 @@ def test_nothing_is_wider_than_a_small_screen(visitor: Visitor, done: str) -> No
     visited = visitor(viewport=SMALL)
     for path in (*VIEWS, done):
         page = settled(visited, path)
+        assert page.evaluate("scrollY") == 0, path
         for details in page.locator("details:visible").all():
             details.evaluate("one => { one.open = true; }")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

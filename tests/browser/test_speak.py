@@ -81,6 +81,7 @@ def test_a_voice_chosen_once_is_chosen_again_unless_it_is_no_longer_there(visite
     page.get_by_role("radio", name="Fenrir").check()
     page.reload()
     expect(page.get_by_role("radio", name="Fenrir")).to_be_checked()
+    expect(page.get_by_role("radio", name="Fenrir")).to_be_in_viewport()
     page.evaluate("localStorage.setItem('kc-voice', 'xx_gone')")
     page.reload()
     expect(page.get_by_role("radio", name="Heart female")).to_be_checked()
