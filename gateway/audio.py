@@ -17,8 +17,10 @@ from gateway.ranges import not_modified, wanted_range
 from gateway.services import Services, ServicesOf
 from shared.errors import InvalidInput
 from shared.formats import FORMATS, STREAMABLE, AudioFormat
+from shared.ledger.chapters import chapter_file
 from shared.ledger.records import JobRecord, OutputFile
 from shared.ledger.states import TERMINAL, JobStatus
+from shared.markup import MAX_CHAPTERS
 from shared.storage import Storage
 
 router = APIRouter(tags=["jobs"])
@@ -36,6 +38,10 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 Format = Annotated[AudioFormat | None, Query(description="Default: the job's main output.")]
+Chapter = Annotated[
+    int | None,
+    Query(ge=1, le=MAX_CHAPTERS + 1, description="Of a job with `split`; 1 for the first."),
+]
 Redirect = Annotated[
     bool,
     Query(
@@ -70,15 +76,26 @@ async def get_audio(
     format: Format = None,
     redirect: Redirect = True,
     partial: Partial = False,
+    chapter: Chapter = None,
 ) -> Response:
     """Download a file of a finished job, or with `partial` follow the audio of any."""
     record = await find_job(services, caller, job_id)
+    if partial and chapter is not None:
+        raise InvalidInput(
+            "Only the whole job can be followed, no single chapter.", param="chapter"
+        )
     if partial and not _has(record, format):
         return await _partial(request, services, record, format or record.spec.outputs[0])
     output = _output(record, format)
+    if chapter is not None:
+        output = await _chapter(services, record, chapter, output.format)
     info = FORMATS[output.format]
     file = StoredFile(
-        output.key, output.bytes, output.sha256, info.media_type, f"{record.id}.{info.extension}"
+        output.key,
+        output.bytes,
+        output.sha256,
+        info.media_type,
+        f"{_name(record, output)}.{info.extension}",
     )
     return await serve_file(request, services, file, redirect=redirect)
 
@@ -174,6 +191,26 @@ def _output(record: JobRecord, wanted: AudioFormat | None) -> OutputFile:
             return output
     made = ", ".join(output.format for output in record.outputs)
     raise InvalidInput(f"The job made no {wanted} file; it made: {made}.", param="format")
+
+
+async def _chapter(
+    services: Services, record: JobRecord, chapter: int, audio_format: AudioFormat
+) -> OutputFile:
+    """Return a chapter's file, or raise why there is none."""
+    if not record.spec.split:
+        raise InvalidInput("The job was not split by its chapters.", param="chapter")
+    found = await chapter_file(services.intake.client, record.uid, chapter, audio_format)
+    if found is None:
+        raise InvalidInput(
+            f"There is no file of chapter {chapter}: the job has {record.chapters_total} chapters, "
+            "and only those that are heard have files.",
+            param="chapter",
+        )
+    return found
+
+
+def _name(record: JobRecord, output: OutputFile) -> str:
+    return record.id if output.chapter is None else f"{record.id}-chapter-{output.chapter:04}"
 
 
 async def begun_file(storage: Storage, key: str, start: int, end: int) -> AsyncIterator[bytes]:

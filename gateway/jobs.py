@@ -16,7 +16,7 @@ from gateway.schemas import Job, JobList
 from gateway.services import Services, ServicesOf
 from gateway.submission import Naming, submit
 from gateway.upload_requests import read_submission
-from gateway.views import job_rows, whole_job
+from gateway.views import add_chapters, job_rows, whole_job
 from shared.errors import InvalidInput
 from shared.job_view import job_view
 from shared.ledger.intake import CURSOR
@@ -138,6 +138,7 @@ async def _create(request: Request, services: Services, caller: Caller, naming: 
         eta_s=await services.pace.eta_s(record, places),
         base_url=base_url,
     )
+    await add_chapters(services.intake, record, view)
     return JSONResponse(view, 200 if ended else 202, headers)
 
 

@@ -5,7 +5,7 @@ import math
 import re
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -54,6 +54,7 @@ class _Strict(BaseModel):
 _Event = Annotated[Event, Field(strict=False)]
 _Format = Annotated[AudioFormat, Field(strict=False)]
 _Lane = Annotated[Lane, Field(strict=False)]
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 _FIRST_FIELDS = frozenset(
@@ -148,6 +149,21 @@ class JobRequest(_Strict):
         description="Write out what would be misread: dates, times, measures, addresses, "
         "abbreviations, Roman numerals. `false`: read the text as it stands.",
     )
+    title: _Name | None = Field(None, description="Of the work; M4B files say it.")
+    author: _Name | None = Field(None, description="Of the work; M4B files say it.")
+    split: Literal["chapters"] | None = Field(
+        None,
+        description="`chapters`: besides the whole, files of each chapter in each format; they are "
+        "among `output.others`. Chapters times formats are at most 2,000.",
+    )
+    loudness_lufs: float | None = Field(
+        None,
+        ge=-40,
+        le=-5,
+        description="Integrated loudness of the whole, by ITU-R BS.1770; less where a true peak "
+        "would pass -1 dBFS, and then a warning says so. Default: as it is rendered.",
+        examples=[-18.0],
+    )
     lexicons: list[Annotated[str, Field(max_length=80)]] = Field(
         default_factory=list,
         max_length=MAX_JOB_LEXICONS,
@@ -179,12 +195,12 @@ class JobRequest(_Strict):
             raise ValueError("a format is named twice")
         return outputs
 
-    @field_validator("custom_id")
+    @field_validator("custom_id", "title", "author")
     @classmethod
-    def _check_custom_id(cls, custom_id: str | None) -> str | None:
-        if custom_id is not None and not custom_id.isprintable():
+    def _check_printable(cls, text: str | None) -> str | None:
+        if text is not None and not text.isprintable():
             raise ValueError("only printable characters are allowed")
-        return custom_id
+        return text
 
     @field_validator("lexicons")
     @classmethod

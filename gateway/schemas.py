@@ -45,10 +45,16 @@ class OutputFile(_Shape):
     bytes: int
     audio_s: float
     sha256: str
+    chapter: int | None = Field(
+        None, description="1 for the first of `chapters`; absent for a file of the whole job."
+    )
 
 
 class Output(OutputFile):
-    """The files of a finished job; the first format asked for is the main one."""
+    """The files of a finished job; the first format asked for is the main one.
+
+    Files of single chapters (`split`) are among the others where one job is shown, not in lists.
+    """
 
     sample_rate_hz: int
     others: list[OutputFile]
@@ -118,6 +124,14 @@ class Segment(_Shape):
     reused: bool
 
 
+class Chapter(_Shape):
+    """A chapter of the job; its place is known once the job has succeeded."""
+
+    title: str = Field(description="Empty for what is heard before the first that has one.")
+    start_s: float | None
+    end_s: float | None
+
+
 class Job(_Shape):
     """A job."""
 
@@ -146,6 +160,9 @@ class Job(_Shape):
     lexicons: list[str] = Field(description="Those it is spoken with, each with its version.")
     urls: Urls
     segments: list[Segment] | None = Field(None, description="With `?include=segments`.")
+    chapters: list[Chapter] | None = Field(
+        None, description="Planned so far, where one job is shown; absent in lists."
+    )
 
 
 class JobList(_Shape):

@@ -33,6 +33,9 @@ from shared.voices import VoiceMix, parse_voice
 
 log = structlog.get_logger()
 
+MAX_CHAPTER_FILES = 2000
+"""Of one job that is split by its chapters."""
+
 
 @dataclass(frozen=True)
 class Naming:
@@ -145,6 +148,10 @@ async def prepare(
         follow_voice=bool(others) and request.language is None,
         chapter_pause_s=request.chapter_pause_s if contents.chapters else 0.0,
         quick_start=quick_start,
+        title=request.title or "",
+        author=request.author or "",
+        split=_splits(request, contents),
+        loudness_lufs=request.loudness_lufs,
     )
     webhook_host = await _check_webhook(services, request.webhook)
     return NewJob(
@@ -224,6 +231,22 @@ def _mark_voices(
         except UnknownVoice as error:
             raise UnknownVoice(error.message, param=request.text_field) from error
     return mixes
+
+
+def _splits(request: JobRequest, contents: Contents) -> bool:
+    """Return whether each chapter gets files of its own."""
+    if request.split is None:
+        return False
+    if contents.chapters == 0:
+        raise InvalidInput("There are no chapters in the text to split it by.", param="split")
+    # What is heard before the first chapter is one more.
+    if (contents.chapters + 1) * len(request.formats) > MAX_CHAPTER_FILES:
+        raise InvalidInput(
+            f"{contents.chapters} chapters in {len(request.formats)} formats are too many files; "
+            f"{MAX_CHAPTER_FILES} are allowed.",
+            param="split",
+        )
+    return True
 
 
 def _model(name: str | None, engine: EngineManifest) -> str:

@@ -5,16 +5,21 @@ from typing import Any
 
 from gateway.services import Services
 from shared.formats import SAMPLE_RATE_HZ
-from shared.job_view import job_view, timestamp
+from shared.job_view import file_view, job_view, timestamp
+from shared.ledger.chapters import chapter_files, chapters_of
+from shared.ledger.intake import Intake
 from shared.ledger.outlook import Places, queue_position
-from shared.ledger.records import DeliveryRecord, JobRecord, SegmentRecord
+from shared.ledger.records import ChapterRecord, DeliveryRecord, JobRecord, SegmentRecord
 from shared.ledger.states import TERMINAL
 
 
 async def whole_job(
     services: Services, record: JobRecord, base_url: str, *, segments: bool = False
 ) -> dict[str, Any]:
-    """Return a job with what the ledger keeps beside its record: warnings, place, segments."""
+    """Return a job with what the ledger keeps beside its record.
+
+    Those are its warnings, its place, its chapters with their files and, if wanted, its segments.
+    """
     intake = services.intake
     warnings = await intake.warnings(record.uid) if record.warnings_total else []
     places = Places()
@@ -27,6 +32,7 @@ async def whole_job(
         eta_s=await services.pace.eta_s(record, places),
         base_url=base_url,
     )
+    await add_chapters(intake, record, view)
     if segments:
         view["segments"] = segment_views(await intake.segments(record.uid, record.segments_total))
     return view
@@ -52,6 +58,27 @@ async def job_rows(
             )
         )
     return rows
+
+
+async def add_chapters(intake: Intake, record: JobRecord, view: dict[str, Any]) -> None:
+    """Put a job's chapters, and the files of single ones, into what is shown of it."""
+    if not record.chapters_total:
+        view["chapters"] = []
+        return
+    found = await chapters_of(intake.client, record.uid)
+    view["chapters"] = [chapter_view(chapter) for chapter in found]
+    if view["output"] is not None and record.spec.split:
+        files = await chapter_files(intake.client, record.uid)
+        view["output"]["others"] += [file_view(file, view["urls"]["self"]) for file in files]
+
+
+def chapter_view(chapter: ChapterRecord) -> dict[str, Any]:
+    """Return a chapter; where it lies in the audio is known once all of that is."""
+    start, end = (
+        None if samples is None else round(samples / SAMPLE_RATE_HZ, 3)
+        for samples in (chapter.start, chapter.end)
+    )
+    return {"title": chapter.title, "start_s": start, "end_s": end}
 
 
 def segment_views(segments: list[SegmentRecord]) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ class AudioFormat(StrEnum):
     FLAC = "flac"
     WAV = "wav"
     PCM = "pcm"
+    M4B = "m4b"
+    """An audiobook: AAC in MP4 with chapter marks. The only one that is no stream."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ FORMATS: dict[AudioFormat, FormatInfo] = {
     AudioFormat.FLAC: FormatInfo("audio/flac", "flac"),
     AudioFormat.WAV: FormatInfo("audio/wav", "wav"),
     AudioFormat.PCM: FormatInfo("audio/pcm", "pcm"),  # signed 16-bit little-endian, headerless
+    AudioFormat.M4B: FormatInfo("audio/mp4", "m4b"),
 }
 
 STREAMABLE = frozenset(

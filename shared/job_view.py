@@ -71,13 +71,17 @@ def job_view(
 def _output(record: JobRecord, url: str) -> dict[str, Any] | None:
     if record.status != JobStatus.SUCCEEDED or not record.outputs:
         return None
-    main, *others = (_file(output, url) for output in record.outputs)
+    main, *others = (file_view(output, url) for output in record.outputs)
     return {**main, "sample_rate_hz": SAMPLE_RATE_HZ, "others": others}
 
 
-def _file(output: OutputFile, url: str) -> dict[str, Any]:
+def file_view(output: OutputFile, url: str) -> dict[str, Any]:
+    """Return a file as the API has it; `url` is its job's."""
+    chapter = {} if output.chapter is None else {"chapter": output.chapter}
+    query = "".join(f"&{name}={value}" for name, value in chapter.items())
     return {
-        "url": f"{url}/audio?format={output.format}",
+        **chapter,
+        "url": f"{url}/audio?format={output.format}{query}",
         "format": output.format.value,
         "bytes": output.bytes,
         "audio_s": round(output.audio_s, 3),

@@ -1,9 +1,11 @@
 """The assemble stage: a job's segments in, its finished files in object storage out."""
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -12,13 +14,24 @@ from shared.errors import (
     LostLease,
     ObjectMissing,
     PermanentError,
+    StorageUnavailable,
     TransientError,
 )
 from shared.formats import FORMATS, SAMPLE_RATE_HZ
 from shared.ledger.messages import AssemblyClaim
-from shared.ledger.records import OutputFile, SegmentRecord
+from shared.ledger.records import ChapterRecord, JobSpec, OutputFile, SegmentRecord
 from shared.steps import Step, reached
-from worker.assemble.assembler import AssemblyItem, EncodedFile, Pause, assemble
+from worker.assemble.assembler import (
+    AssemblyItem,
+    EncodedFile,
+    Part,
+    Pause,
+    assemble,
+    item_blocks,
+)
+from worker.assemble.chapters import place_chapters
+from worker.assemble.loudness import Gain, gain_to, measure
+from worker.assemble.m4b import ChapterMark, Tags
 from worker.stage import Stage
 
 log = structlog.get_logger()
@@ -35,6 +48,9 @@ class Assembling(Stage):
     """Long jobs this worker may have in hand at a time, over all its processes."""
     started: float = field(default=0.0, init=False)
     reading: str | None = field(default=None, init=False)
+    chapters: list[ChapterRecord] = field(default_factory=list, init=False)
+    chapter_files: list[OutputFile] = field(default_factory=list, init=False)
+    warnings: list[dict[str, Any]] = field(default_factory=list, init=False)
 
     @contextmanager
     def busy(self, claim: AssemblyClaim) -> Iterator[None]:
@@ -43,13 +59,16 @@ class Assembling(Stage):
         reached(Step.ASSEMBLE_CLAIMED, job=claim.uid)
         self.started = time.monotonic()
         self.reading = None
+        self.chapters, self.chapter_files, self.warnings = [], [], []
         try:
             with self.note.busy("assembling", within_s=self.settings.assemble_timeout_s):
                 yield
         except LostLease:
             bound.info("lease lost")
+            self._drop_chapter_files()
         except (PermanentError, TransientError) as error:
             bound.warning("assembly failed", code=error.code, error=error.message[:300])
+            self._drop_chapter_files()
             if isinstance(error, ObjectMissing | DamagedSegment) and self.reading is not None:
                 # Else every later job with the same sentence would fail of it too.
                 key = self.reading
@@ -77,19 +96,46 @@ class Assembling(Stage):
         return files
 
     def _encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
-        records: Iterable[SegmentRecord] = self._records(claim)
+        records: Callable[[], Iterable[SegmentRecord]] = partial(self._records, claim)
         if claim.segments_total <= PAGE:
-            records = list(records)  # most jobs: asked for once and not twice
-            total = sum(record.samples or 0 for record in records)
-        else:
-            total = sum(record.samples or 0 for record in records)
-            records = self._records(claim)
+            kept = list(records())  # most jobs: asked for once and not twice
+            records = partial(iter, kept)
+        planned = (
+            self.persist(lambda: self.ledger.chapters(claim.uid)) if claim.chapters_total else []
+        )
+        self.chapters, total = place_chapters(planned, (r.samples or 0 for r in records()))
+        self.chapter_files, self.warnings = [], []
+        spec = claim.spec
         return assemble(
-            (self._item(record) for record in records),
-            claim.spec.outputs,
+            (self._item(record) for record in records()),
+            spec.outputs,
             self.note.scratch,
             total_samples=total,
+            tags=_tags(spec, self.chapters),
+            gain=self._gain(spec, records),
+            parts=_parts(spec, self.chapters) if spec.split else (),
+            on_part=partial(self._store_chapter, claim),
         )
+
+    def _gain(self, spec: JobSpec, records: Callable[[], Iterable[SegmentRecord]]) -> float:
+        """Return what makes the job as loud as was asked for: one pass more over its segments."""
+        if spec.loudness_lufs is None:
+            return 1.0
+        items = (self._item(record) for record in records())
+        gain = gain_to(spec.loudness_lufs, measure(b for item in items for b in item_blocks(item)))
+        self.warnings = _loudness_warnings(spec.loudness_lufs, gain)
+        return gain.factor
+
+    def _store_chapter(self, claim: AssemblyClaim, part: Part, files: list[EncodedFile]) -> None:
+        """Put a chapter's files into object storage: here lie those of one at a time only."""
+        for file in files:
+            output = self._put(claim, file, f"chapter-{part.number:04}", part.number)
+            self.chapter_files.append(output)
+            file.path.unlink()
+
+    def _drop_chapter_files(self) -> None:
+        with suppress(StorageUnavailable):  # then they go with the job's other objects
+            self.storage.delete([file.key for file in self.chapter_files])
 
     def _records(self, claim: AssemblyClaim) -> Iterator[SegmentRecord]:
         for start in range(0, claim.segments_total, PAGE):
@@ -108,28 +154,38 @@ class Assembling(Stage):
         return self.persist(lambda: self.storage.get(key))
 
     def store(self, claim: AssemblyClaim, files: list[EncodedFile]) -> list[OutputFile]:
-        """Put the files into object storage under keys that hold the token."""
-        outputs = []
-        for file in files:
-            info = FORMATS[file.format]
-            key = f"jobs/{claim.uid}/{claim.token}/audio.{info.extension}"
-            self.persist(
-                lambda file=file, key=key, info=info: self.storage.put_file(  # type: ignore[misc]
-                    key,
-                    file.path,
-                    media_type=info.media_type,
-                    filename=f"{claim.id}.{info.extension}",
-                )
-            )
-            outputs.append(OutputFile(file.format, key, file.bytes, file.audio_s, file.sha256))
+        """Put the files of the whole into object storage under keys that hold the token."""
+        outputs = [self._put(claim, file, "audio") for file in files]
         reached(Step.ASSEMBLE_STORED, job=claim.uid)
         return outputs
+
+    def _put(
+        self, claim: AssemblyClaim, file: EncodedFile, name: str, chapter: int | None = None
+    ) -> OutputFile:
+        info = FORMATS[file.format]
+        key = f"jobs/{claim.uid}/{claim.token}/{name}.{info.extension}"
+        stem = claim.id if chapter is None else f"{claim.id}-{name}"
+        self.persist(
+            lambda: self.storage.put_file(
+                key, file.path, media_type=info.media_type, filename=f"{stem}.{info.extension}"
+            )
+        )
+        return OutputFile(file.format, key, file.bytes, file.audio_s, file.sha256, chapter)
 
     def record(self, claim: AssemblyClaim, outputs: list[OutputFile]) -> None:
         """End the job; if somebody else did, these files are deleted."""
         encode_s = time.monotonic() - self.started
         try:
-            self.persist(lambda: self.ledger.finish_job(claim, outputs, encode_s=encode_s))
+            self.persist(
+                lambda: self.ledger.finish_job(
+                    claim,
+                    outputs,
+                    encode_s=encode_s,
+                    warnings=self.warnings,
+                    chapters=self.chapters,
+                    chapter_files=self.chapter_files,
+                )
+            )
         except LostLease:
             self.storage.delete([output.key for output in outputs])
             raise
@@ -142,3 +198,35 @@ class Assembling(Stage):
             audio_s=round(outputs[0].audio_s, 3),
             encode_s=round(encode_s, 3),
         )
+
+
+def _tags(spec: JobSpec, chapters: Sequence[ChapterRecord]) -> Tags:
+    """Return what the files of the whole say of it; a chapter that is empty can't be gone to."""
+    marks = [
+        ChapterMark(c.title, c.start or 0, (c.start or 0) + c.samples)
+        for c in chapters
+        if c.samples
+    ]
+    return Tags(spec.title, spec.author, chapters=marks)
+
+
+def _parts(spec: JobSpec, chapters: Sequence[ChapterRecord]) -> list[Part]:
+    return [
+        Part(number, c.samples, Tags(c.title or spec.title, spec.author, spec.title))
+        for number, c in enumerate(chapters, 1)
+        if c.samples
+    ]
+
+
+def _loudness_warnings(target_lufs: float, gain: Gain) -> list[dict[str, Any]]:
+    if gain.reached_lufs is None:
+        code, detail = "loudness_unknown", "It is silent or too short to be measured; unchanged."
+    elif gain.limited:
+        code = "loudness_limited"
+        detail = (
+            f"{gain.reached_lufs:.1f} LUFS instead of {target_lufs:g}: any louder, its peaks would "
+            "be clipped."
+        )
+    else:
+        return []
+    return [{"code": code, "segment": None, "detail": detail}]

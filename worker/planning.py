@@ -12,7 +12,8 @@ from shared.errors import LostLease, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.languages import Language
 from shared.ledger.asks import Answers
-from shared.ledger.messages import Chapter, NewSegment, PlanClaim, PlanState, SegmentPayload
+from shared.ledger.messages import NewSegment, PlanClaim, PlanState, SegmentPayload
+from shared.ledger.records import ChapterRecord
 from shared.lexicon import Lexicon
 from shared.steps import Step, reached
 from worker.answering import answer
@@ -187,7 +188,7 @@ class Planning(Stage):
                 final=window.final,
                 warnings=self._warnings(claim, sliced, others),
                 chapters=[
-                    Chapter(chapter.title, claim.segments_total + chapter.segment)
+                    ChapterRecord(chapter.title, claim.segments_total + chapter.segment)
                     for chapter in sliced.chapters
                 ],
                 state=PlanState(sliced.voice, claim.state.languages + others),

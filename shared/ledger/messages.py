@@ -39,19 +39,6 @@ NOTHING_YET = PlanState()
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """A chapter of a job, as planned.
-
-    Attributes:
-        title: 1 to 200 characters; empty for what comes before the first that has one.
-        segment: index of its first segment; that after the job's last for one that is empty.
-    """
-
-    title: str
-    segment: int
-
-
-@dataclass(frozen=True)
 class PlanClaim:
     """A job whose next slice of text is to be planned.
 
@@ -179,6 +166,7 @@ class AssemblyClaim:
 
     Attributes:
         more: whether others waited when it was claimed; who comes later rings.
+        chapters_total: how many chapters it has.
     """
 
     uid: str
@@ -188,6 +176,7 @@ class AssemblyClaim:
     id: str
     owner: str
     more: bool
+    chapters_total: int = 0
 
 
 @dataclass(frozen=True)

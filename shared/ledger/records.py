@@ -1,8 +1,9 @@
 """What the ledger keeps of a job, and how it is written and read."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shared.formats import AudioFormat
@@ -28,6 +29,10 @@ class JobSpec:
         chapter_pause_s: seconds of silence that each chapter begins with.
         quick_start: somebody listens while it is made, so the first segment is a short one.
         normalize: whether what would be misread is written out.
+        title: of the work, for formats that say so; empty for none.
+        author: of the work, likewise.
+        split: whether each chapter gets files of its own besides.
+        loudness_lufs: how loud all of it together is made; None leaves it as it is.
     """
 
     voice: str
@@ -40,6 +45,10 @@ class JobSpec:
     chapter_pause_s: float = 0.0
     quick_start: bool = False
     normalize: bool = False
+    title: str = ""
+    author: str = ""
+    split: bool = False
+    loudness_lufs: float | None = None
 
     @property
     def mix(self) -> VoiceMix:
@@ -47,14 +56,13 @@ class JobSpec:
         return parse_voice(self.voice)
 
     def to_json(self) -> str:
-        """Encode for the ledger; what a job does not use is not in it."""
-        unused = {"follow_voice": False, "chapter_pause_s": 0.0, "normalize": False}
-        fields = {
-            name: value
-            for name, value in vars(self).items()
-            if name not in unused or value != unused[name]
-        }
-        return json.dumps(fields, sort_keys=True, ensure_ascii=False)
+        """Encode for the ledger; what is newer than the first release only where it is used."""
+        unused = {newer.name: newer.default for newer in dataclasses.fields(self)[6:]}
+        return json.dumps(
+            {k: v for k, v in vars(self).items() if k not in unused or v != unused[k]},
+            sort_keys=True,
+            ensure_ascii=False,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "JobSpec":
@@ -129,6 +137,7 @@ class OutputFile:
         bytes: its size.
         audio_s: seconds of audio in it.
         sha256: 64 hex digits over the file.
+        chapter: 1 for the first; None for a file of the whole job.
     """
 
     format: AudioFormat
@@ -136,6 +145,43 @@ class OutputFile:
     bytes: int
     audio_s: float
     sha256: str
+    chapter: int | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Encode for the ledger."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_wire(cls, item: Mapping[str, Any]) -> "OutputFile":
+        """Decode what `to_wire` wrote."""
+        return cls(**{**item, "format": AudioFormat(item["format"])})
+
+
+@dataclass(frozen=True)
+class ChapterRecord:
+    """A chapter as the ledger knows it.
+
+    Attributes:
+        title: 1 to 200 characters; empty for what is heard before the first that has one.
+        segment: index of its first segment; the number of segments for one at the end.
+        start: index of its first sample at 24 kHz, once the job has succeeded.
+        end: index after its last one.
+    """
+
+    title: str
+    segment: int
+    start: int | None = None
+    end: int | None = None
+
+    @property
+    def samples(self) -> int:
+        """How long it is; 0 for one without any audio, and until that is known."""
+        return (self.end or 0) - (self.start or 0)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ChapterRecord":
+        """Read a chapter from its row."""
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -226,6 +272,7 @@ class JobRecord:
     lexicons: tuple[str, ...] = ()
     plan_chars: int = 0
     pace: JobPace = JobPace()
+    chapters_total: int = 0
 
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> "JobRecord":
@@ -234,10 +281,7 @@ class JobRecord:
         def seconds(name: str) -> float | None:
             return float(fields[name]) / 1000 if name in fields else None
 
-        outputs = tuple(
-            OutputFile(**{**item, "format": AudioFormat(item["format"])})
-            for item in json.loads(fields.get("result", "[]"))
-        )
+        result = json.loads(fields.get("result", "[]"))
         stand_in = fields.get("stand_in")
         return cls(
             uid=fields["uid"],
@@ -266,12 +310,13 @@ class JobRecord:
             model=fields.get("model"),
             stand_in=None if stand_in is None else stand_in == "1",
             precision=fields.get("precision"),
-            outputs=outputs,
+            outputs=tuple(OutputFile.from_wire(item) for item in result),
             warnings_total=int(fields.get("warnings_total", 0)),
             error_code=fields.get("error_code"),
             error_message=fields.get("error_message"),
             webhook_url=fields.get("webhook_url"),
             purged="purged" in fields,
+            chapters_total=int(fields.get("chapters", 0)),
             lexicons=tuple(
                 lexicon.partition(":")[0] for lexicon in fields.get("lexicons", "").split()
             ),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any, cast
 
 import redis
@@ -13,7 +12,6 @@ from shared.errors import IllegalTransition, LostLease
 from shared.ledger.messages import (
     NOTHING_YET,
     AssemblyClaim,
-    Chapter,
     DeliveryClaim,
     NewSegment,
     PlanClaim,
@@ -22,7 +20,7 @@ from shared.ledger.messages import (
     SegmentClaim,
     SegmentPayload,
 )
-from shared.ledger.records import JobSpec, OutputFile, SegmentRecord
+from shared.ledger.records import ChapterRecord, JobSpec, OutputFile, SegmentRecord
 from shared.ledger.scripts import script, text
 from shared.ledger.speech import speech_of
 from shared.ledger.states import DeliveryStatus
@@ -138,7 +136,7 @@ class WorkLedger:
         chars_done: int,
         final: bool,
         warnings: Sequence[dict[str, Any]] = (),
-        chapters: Sequence[Chapter] = (),
+        chapters: Sequence[ChapterRecord] = (),
         state: PlanState = NOTHING_YET,
     ) -> None:
         """Record one planned slice; with `final` the job has no more text.
@@ -152,7 +150,10 @@ class WorkLedger:
             "final": final,
             "speech": any(segment.payload is not None for segment in segments),
             "warnings": [json.dumps(warning, ensure_ascii=False) for warning in warnings],
-            "chapters": [json.dumps(vars(chapter), ensure_ascii=False) for chapter in chapters],
+            "chapters": [
+                json.dumps({"title": chapter.title, "segment": chapter.segment}, ensure_ascii=False)
+                for chapter in chapters
+            ],
             "state": state.to_json(),
         }
         self._run("add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_))
@@ -276,9 +277,16 @@ class WorkLedger:
         )
         if not row:
             return None
-        uid, token, spec, total, job_id, owner, more = _texts(row)
+        uid, token, spec, total, job_id, owner, more, chapters = _texts(row)
         return AssemblyClaim(
-            uid, token, JobSpec.from_json(spec), int(total), job_id, owner, more != "0"
+            uid,
+            token,
+            JobSpec.from_json(spec),
+            int(total),
+            job_id,
+            owner,
+            more != "0",
+            int(chapters),
         )
 
     def segments(self, uid: str, start: int, stop: int) -> list[SegmentRecord]:
@@ -294,6 +302,11 @@ class WorkLedger:
             if row is not None
         ]
 
+    def chapters(self, uid: str) -> list[ChapterRecord]:
+        """Return the job's chapters, in order."""
+        rows = self.client.lrange(f"kc:job:{uid}:chapters", 0, -1)
+        return [ChapterRecord.from_json(text(row)) for row in rows]
+
     def is_open(self, uid: str) -> bool:
         """Return whether the job still wants work done."""
         status = self.client.hget(f"kc:job:{uid}", "status")
@@ -304,12 +317,41 @@ class WorkLedger:
         self._run("doubt_audio", key)
 
     def finish_job(
-        self, claim: AssemblyClaim, outputs: Sequence[OutputFile], *, encode_s: float
+        self,
+        claim: AssemblyClaim,
+        outputs: Sequence[OutputFile],
+        *,
+        encode_s: float,
+        warnings: Sequence[dict[str, Any]] = (),
+        chapters: Sequence[ChapterRecord] = (),
+        chapter_files: Sequence[OutputFile] = (),
     ) -> None:
-        """Record the stored files: the job has succeeded, and its webhook row is written."""
-        result = json.dumps([asdict(output) for output in outputs])
+        """Record the stored files: the job has succeeded, and its webhook row is written.
+
+        Args:
+            claim: the job.
+            outputs: files of the whole.
+            encode_s: what making them took.
+            warnings: of assembling.
+            chapters: with their places in the audio.
+            chapter_files: files of single chapters.
+        """
         self._run(
-            "finish_job", claim.uid, claim.token, self.incarnation, self._worker, result, encode_s
+            "finish_job",
+            claim.uid,
+            claim.token,
+            self.incarnation,
+            self._worker,
+            json.dumps([output.to_wire() for output in outputs]),
+            encode_s,
+            json.dumps([json.dumps(warning, ensure_ascii=False) for warning in warnings]),
+            json.dumps([json.dumps(vars(chapter), ensure_ascii=False) for chapter in chapters]),
+            json.dumps(
+                {
+                    f"{file.chapter}.{file.format}": json.dumps(file.to_wire())
+                    for file in chapter_files
+                }
+            ),
         )
 
     def fail_stage(

@@ -1,7 +1,7 @@
 """One encoder per family of formats; each takes blocks of samples and writes a file.
 
-FLAC goes through libsndfile, MP3, Opus and AAC through FFmpeg (PyAV), which writes the marks that
-make MP3 and Opus play at their exact length. The same samples always give the same bytes.
+FLAC goes through libsndfile, MP3, Opus, AAC and M4B through FFmpeg (PyAV), which writes the marks
+that make all but AAC play at their exact length. The same samples always give the same bytes.
 """
 
 from fractions import Fraction
@@ -13,8 +13,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from shared.formats import SAMPLE_RATE_HZ, AudioFormat
-from worker.wav import wav_header
+from shared.formats import SAMPLE_RATE_HZ
 
 MP3_BIT_RATE = 96_000
 """Constant, so that a player seeks exactly without a table; clear for mono speech at 24 kHz."""
@@ -153,24 +152,3 @@ class LossyEncoder:
             self._file.mux(self._stream.encode(None))
         finally:
             self._file.close()
-
-
-def open_encoder(audio_format: AudioFormat, path: Path, *, total_samples: int) -> Encoder:
-    """Start a file in `audio_format` at `path` that will hold `total_samples` samples.
-
-    Raises:
-        One of `ENCODER_ERRORS`: the file cannot be made.
-    """
-    match audio_format:
-        case AudioFormat.PCM:
-            return RawEncoder(path)
-        case AudioFormat.WAV:
-            return RawEncoder(path, wav_header(total_samples))
-        case AudioFormat.FLAC:
-            return FlacEncoder(path)
-        case AudioFormat.MP3:
-            return LossyEncoder(path, "mp3", "libmp3lame", MP3_BIT_RATE, MP3_OPTIONS)
-        case AudioFormat.OPUS:
-            return LossyEncoder(path, "ogg", "libopus", OPUS_BIT_RATE, OPUS_OPTIONS)
-        case AudioFormat.AAC:
-            return LossyEncoder(path, "adts", "aac", AAC_BIT_RATE, AAC_OPTIONS)

@@ -32,12 +32,7 @@ for _, planned in ipairs(slice.segments) do
   end
   index = index + 1
 end
-for _, warning in ipairs(slice.warnings) do
-  if redis.call('LLEN', job_key(uid, 'warnings')) < WARNINGS then
-    redis.call('RPUSH', job_key(uid, 'warnings'), warning)
-  end
-  redis.call('HINCRBY', job, 'warnings_total', 1)
-end
+for _, warning in ipairs(slice.warnings) do warn(uid, warning) end
 for _, chapter in ipairs(slice.chapters or {}) do
   redis.call('RPUSH', job_key(uid, 'chapters'), chapter)
   redis.call('HINCRBY', job, 'chapters', 1)

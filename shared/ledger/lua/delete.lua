@@ -19,5 +19,5 @@ for _, id in ipairs(redis.call('LRANGE', job_key(uid, 'deliveries'), 0, -1)) do
   redis.call('DEL', 'kc:delivery:' .. id, 'kc:delivery:' .. id .. ':log')
 end
 redis.call('DEL', job, job_key(uid, 'segments'), job_key(uid, 'warnings'),
-  job_key(uid, 'deliveries'), job_key(uid, 'chapters'))
+  job_key(uid, 'deliveries'), job_key(uid, 'chapters'), job_key(uid, 'files'))
 return f[1]

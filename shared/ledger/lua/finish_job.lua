@@ -1,4 +1,5 @@
--- A job's files are stored. ARGV: uid, token, incarnation, worker, result as JSON, encode seconds.
+-- A job's files are stored. ARGV: uid, token, incarnation, worker, result as JSON, encode seconds,
+-- warnings and chapters as JSON lists of texts, files of chapters as JSON {"<chapter>.<format>": text}.
 local uid, token = ARGV[1], ARGV[2]
 
 -- What encoding takes, by the formats asked for and how long the audio is: a short one is mostly
@@ -25,5 +26,15 @@ if f[2] == token and f[1] == 'succeeded' then return 1 end
 if f[2] ~= token or is_terminal(f[1]) then return lost('assembly of ' .. uid) end
 count('encode_s', ARGV[6])
 measure_encoding(uid, tonumber(ARGV[6]))
+for _, warning in ipairs(cjson.decode(ARGV[7] or '[]')) do warn(uid, warning) end
+local chapters = cjson.decode(ARGV[8] or '[]')
+if chapters[1] then
+  redis.call('DEL', job_key(uid, 'chapters')) -- now with their places in the audio
+  for _, chapter in ipairs(chapters) do redis.call('RPUSH', job_key(uid, 'chapters'), chapter) end
+  redis.call('HSET', job_key(uid), 'chapters', #chapters)
+end
+for name, file in pairs(cjson.decode(ARGV[9] or '{}')) do
+  redis.call('HSET', job_key(uid, 'files'), name, file)
+end
 end_job(uid, 'succeeded', now_ms(), { result = ARGV[5], encode_s = ARGV[6] })
 return 1

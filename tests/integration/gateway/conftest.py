@@ -22,7 +22,7 @@ from gateway.serve import Server, bind, make_server
 from shared.formats import AudioFormat
 from shared.languages import Language
 from shared.ledger.messages import NewSegment, RenderedSegment, SegmentPayload
-from shared.ledger.records import OutputFile
+from shared.ledger.records import ChapterRecord, OutputFile
 from shared.ledger.states import DeliveryStatus
 from shared.ledger.work import WorkLedger
 from shared.lookup import Resolver
@@ -79,7 +79,12 @@ class Cluster:
         assert answer.status_code == 202, answer.text
         return dict(answer.json())
 
-    def plan(self, *, warnings: Sequence[dict[str, Any]] = ()) -> str:
+    def plan(
+        self,
+        *,
+        warnings: Sequence[dict[str, Any]] = (),
+        chapters: Sequence[ChapterRecord] = (),
+    ) -> str:
         claim = self.worker.claim_plan(bytes_most=10**6)
         assert claim is not None
         segments = [
@@ -87,7 +92,13 @@ class Cluster:
             NewSegment(6, 6, samples=12_000),
         ]
         self.worker.add_segments(
-            claim, segments, bytes_done=12, chars_done=12, final=True, warnings=warnings
+            claim,
+            segments,
+            bytes_done=12,
+            chars_done=12,
+            final=True,
+            warnings=warnings,
+            chapters=chapters,
         )
         return claim.uid
 

@@ -31,6 +31,7 @@ PER_JOB: dict[tuple[str, str], list[dict[str, Any]]] = {
         {},
         {"params": {"format": "mp3"}},
         {"params": {"format": "flac"}},
+        {"params": {"chapter": "1"}},
         {"headers": {"Range": "bytes=0-9"}},
         {"headers": {"If-None-Match": "*"}},
     ],

@@ -7,7 +7,8 @@ import pytest
 
 from shared.errors import LostLease
 from shared.languages import Language
-from shared.ledger.messages import Chapter, NewSegment, PlanState
+from shared.ledger.messages import NewSegment, PlanState
+from shared.ledger.records import ChapterRecord
 from shared.ledger.scripts import text as as_text
 from tests.integration.ledger.conftest import LedgerDriver
 
@@ -21,7 +22,13 @@ def test_the_voice_in_force_goes_from_slice_to_slice_whoever_plans_it(
     assert claim is not None and claim.state == PlanState()
     state = PlanState("af_bella(2)+af_sky", (Language.FRENCH,))
     one.add_segments(
-        claim, [], bytes_done=6, chars_done=6, final=False, state=state, chapters=[Chapter("Ü", 0)]
+        claim,
+        [],
+        bytes_done=6,
+        chars_done=6,
+        final=False,
+        state=state,
+        chapters=[ChapterRecord("Ü", 0)],
     )
     claim = two.claim_plan(bytes_most=10)
     assert claim is not None and claim.state == state
@@ -46,7 +53,7 @@ def test_a_slice_that_is_recorded_twice_counts_once(ledger: LedgerDriver) -> Non
             bytes_done=12,
             chars_done=12,
             final=True,
-            chapters=[Chapter("One", 0), Chapter("Two", 1)],
+            chapters=[ChapterRecord("One", 0), ChapterRecord("Two", 1)],
         )
 
     record()
@@ -69,7 +76,7 @@ def test_nothing_of_a_chapter_is_left_of_a_job_that_is_deleted(ledger: LedgerDri
     claim = worker.claim_plan(bytes_most=100)
     assert claim is not None
     worker.add_segments(
-        claim, [], bytes_done=5, chars_done=5, final=False, chapters=[Chapter("One", 0)]
+        claim, [], bytes_done=5, chars_done=5, final=False, chapters=[ChapterRecord("One", 0)]
     )
     ledger.ask(lambda intake: intake.cancel(uid))
     ledger.ask(lambda intake: intake.delete(uid))

@@ -1,11 +1,22 @@
-"""Several voices and chapters through real workers."""
+"""Several voices, chapters and loudness through real workers."""
 
+import io
+import json
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from shared.formats import AudioFormat
 from shared.languages import Language
 from shared.ledger.records import JobRecord
 from shared.ledger.states import JobStatus
 from shared.voices import parse_voice
 from tests.integration.workers.conftest import Cluster
 from tests.integration.workers.test_way import wav_spec
+from worker.assemble.loudness import measure
 
 FIRST, SECOND = "The first one says this.", "The second one says that."
 
@@ -78,3 +89,91 @@ def test_a_voice_of_another_language_is_spoken_in_it_when_the_job_chose_none(
         "Ciao amico.", engine=italian, spec=wav_spec(voice="if_sara", language=Language.ITALIAN)
     )
     assert hashes(cluster, done(cluster, uid)) == [one[1]]
+
+
+def loudness_warnings(cluster: Cluster, job: JobRecord) -> list[str]:
+    found = [str(warning["code"]) for warning in cluster.ledger.worker().warnings(job.uid)]
+    return [code for code in found if code.startswith("loudness")]
+
+
+BOOK = "Before it.\n\n[chapter:Über „eins“]One is said.\n\nAnd more.[chapter:第二章]Two is said."
+
+
+def chapters(cluster: Cluster, uid: str) -> list[tuple[str, float, float]]:
+    rows = cluster.client.lrange(f"kc:job:{uid}:chapters", 0, -1)
+    found = [json.loads(row) for row in rows]
+    return [(c["title"], c["start"] / 24_000, c["end"] / 24_000) for c in found]
+
+
+def samples(data: bytes) -> tuple[NDArray[np.int16], int]:
+    decoded, rate = soundfile.read(io.BytesIO(data), dtype="int16")
+    return decoded, rate
+
+
+def test_chapters_are_files_of_their_own_and_marks_of_the_whole(cluster: Cluster) -> None:
+    cluster.start("synth")
+    outputs = (AudioFormat.WAV, AudioFormat.M4B)
+    uid = submit(cluster, BOOK, outputs=outputs, chapter_pause_s=0.5, split=True, title="Ein Buch")
+    job = done(cluster, uid)
+    found = chapters(cluster, uid)
+    assert [title for title, _, _ in found] == ["", "Über „eins“", "第二章"]
+    assert job.chapters_total == 3
+    assert found[0][1] == 0
+    assert found[-1][2] == pytest.approx(job.audio_s)
+    wav, m4b = (cluster.storage.get(output.key) for output in job.outputs)
+    with av.open(io.BytesIO(m4b)) as container:
+        marked = [
+            (c["metadata"]["title"], float(c["start"] * (c["time_base"] or 0)))
+            for c in container.chapters()
+        ]
+        assert container.metadata["title"] == "Ein Buch"
+    assert [title for title, _ in marked] == [title for title, _, _ in found]
+    assert [start for _, start in marked] == pytest.approx([s for _, s, _ in found], abs=0.002)
+    whole, rate = samples(wav)
+    for _, start, _ in found[1:]:
+        quiet = whole[round(start * rate) : round((start + 0.5) * rate)]
+        assert np.abs(quiet).max() == 0, "the silence that a chapter begins with"
+    files = cluster.client.hgetall(f"kc:job:{uid}:files")
+    assert sorted(files) == sorted(
+        f"{n}.{name}".encode() for n in (1, 2, 3) for name in ("wav", "m4b")
+    )
+    parts = [json.loads(files[f"{n}.wav".encode()]) for n in (1, 2, 3)]
+    heard = [samples(cluster.storage.get(part["key"]))[0] for part in parts]
+    assert np.array_equal(np.concatenate(heard), whole)
+    kept = {item.key for item in cluster.storage.list(f"jobs/{uid}")}
+    assert len(kept) == 8
+    # All of it goes with the job.
+    cluster.ledger.ask(lambda intake: intake.delete(uid))
+    cluster.wait(lambda: not list(cluster.storage.list(f"jobs/{uid}")))
+    assert cluster.client.keys(f"kc:job:{uid}*") == []
+
+
+def test_files_of_chapters_of_a_job_that_ended_meanwhile_are_swept(cluster: Cluster) -> None:
+    cluster.start("synth")
+    uid = submit(cluster, BOOK, split=True)
+    cluster.wait(lambda: cluster.ledger.job(uid).status is not JobStatus.QUEUED)
+    cluster.ledger.ask(lambda intake: intake.cancel(uid))
+    cluster.ledger.ask(lambda intake: intake.delete(uid))
+    cluster.wait(lambda: not list(cluster.storage.list(f"jobs/{uid}")))
+    cluster.wait(lambda: cluster.phase("assemble.0") == "idle")
+    assert not list(cluster.storage.list(f"jobs/{uid}"))
+
+
+def test_a_job_is_as_loud_as_was_asked_for_and_no_longer_than_before(cluster: Cluster) -> None:
+    cluster.start("synth")
+    text = "This is said at some length, so that there is something to measure. " * 4
+    plain = done(cluster, submit(cluster, text, outputs=(AudioFormat.WAV,)))
+    quiet = done(cluster, submit(cluster, text, outputs=(AudioFormat.WAV,), loudness_lufs=-35.0))
+    loud = done(cluster, submit(cluster, text, outputs=(AudioFormat.WAV,), loudness_lufs=-2.0))
+    one, two, three = (
+        samples(cluster.storage.get(job.outputs[0].key))[0] for job in (plain, quiet, loud)
+    )
+    assert one.size == two.size == three.size
+    assert measure([two[i : i + 24_000] for i in range(0, two.size, 24_000)]).lufs == (
+        pytest.approx(-35, abs=0.1)
+    )
+    assert np.corrcoef(one, two)[0, 1] > 0.999
+    assert loudness_warnings(cluster, quiet) == []
+    assert loudness_warnings(cluster, loud) == ["loudness_limited"]
+    assert np.abs(three).max() / 32_768 <= 10 ** (-1 / 20)
+    assert np.abs(three).max() > np.abs(one).max()
