@@ -10,6 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from gateway import (
     audio,
+    batches,
     cluster,
     deliveries,
     dev,
@@ -41,6 +42,7 @@ from shared.addresses import parse_rules
 from shared.apikeys import KeyFile
 from shared.connections import connect_async
 from shared.ledger.asks import Asks
+from shared.ledger.batches import Batches
 from shared.ledger.intake import Intake
 from shared.ledger.lexicons import Lexicons
 from shared.lookup import Resolver, system_resolver
@@ -91,6 +93,7 @@ def create_app(
             endings=endings,
             asks=Asks(intake.client, endings),
             encoders=Encoders(settings),
+            batches=Batches(intake.client),
             pace=Pace(intake),
             engine=KnownEngine(intake),
             draining=asyncio.Event(),
@@ -119,7 +122,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
-    of_jobs = (jobs, audio, segments, events, deliveries)
+    of_jobs = (jobs, audio, segments, events, deliveries, batches)
     for part in (*of_jobs, speech, dev, models, lexicons, cluster, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()

@@ -89,6 +89,12 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class BatchNotFound(NotFound):
+    """You have no batch of that id."""
+
+    code = "batch_not_found"
+
+
 class DeliveryNotFound(NotFound):
     """The job has no delivery of that id."""
 
@@ -135,6 +141,18 @@ class JobRunning(Conflict):
     """The job has not ended; cancel it first."""
 
     code = "job_running"
+
+
+class BatchTerminal(Conflict):
+    """All jobs of the batch have ended already."""
+
+    code = "batch_terminal"
+
+
+class BatchRunning(Conflict):
+    """Jobs of the batch have not ended; cancel it first."""
+
+    code = "batch_running"
 
 
 class JobNotReady(Conflict):

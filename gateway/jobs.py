@@ -36,7 +36,7 @@ _CREATED = {
     **problems(400, 408, 413, 415, 422, 429),
 }
 
-_NAMES = [
+IDEMPOTENCY_KEY = [
     {
         "name": "Idempotency-Key",
         "in": "header",
@@ -82,7 +82,7 @@ async def find_job(services: Services, caller: Caller, job_id: str) -> JobRecord
     status_code=202,
     response_model=Job,
     responses=_CREATED,
-    openapi_extra={**JOB_BODY, "parameters": _NAMES + _PREFER},
+    openapi_extra={**JOB_BODY, "parameters": IDEMPOTENCY_KEY + _PREFER},
 )
 async def create_job(request: Request, services: ServicesOf, caller: CallerOf) -> Response:
     """Submit a job."""

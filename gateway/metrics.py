@@ -23,8 +23,9 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from starlette.responses import Response
 
+from shared.ledger.batches import Batches
 from shared.ledger.intake import Intake
-from shared.ledger.states import JobStatus
+from shared.ledger.states import BatchStatus, JobStatus
 from shared.ledger.upkeep import Backlog
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 TOTALS: dict[str, str] = {
     "jobs_accepted": "kc_accepted_jobs",
+    "batches_accepted": "kc_accepted_batches",
     "synthesis_s": "kc_synthesis_seconds",
     "audio_s": "kc_audio_seconds",
     "encode_s": "kc_encode_seconds",
@@ -59,6 +61,7 @@ class Snapshot:
     """The ledger's numbers at one moment."""
 
     jobs: dict[JobStatus, int]
+    batches: dict[BatchStatus, int]
     backlog: Backlog
     totals: dict[str, float]
     batch_sizes: dict[int, int]
@@ -74,6 +77,7 @@ async def take_snapshot(intake: Intake) -> Snapshot:
     """
     return Snapshot(
         await intake.jobs_by_status(),
+        await Batches(intake.client).by_status(),
         await intake.backlog(),
         await intake.totals(),
         await intake.batch_sizes(),
@@ -107,6 +111,10 @@ def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
     for status, number in snapshot.jobs.items():
         jobs.add_metric([status.value], number)
     yield jobs
+    batches = GaugeMetricFamily("kc_job_batches", "Batches kept, by status.", labels=["status"])
+    for state, count in snapshot.batches.items():
+        batches.add_metric([state.value], count)
+    yield batches
     chars = GaugeMetricFamily("kc_queued_chars", "Characters accepted and not finished.")
     chars.add_metric([], snapshot.queued_chars)
     yield chars

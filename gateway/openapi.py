@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from gateway.batch_requests import BatchRequest
 from gateway.errors import error_body
 from gateway.lexicon_requests import LexiconRequest
 from gateway.requests import JobRequest
@@ -56,6 +57,7 @@ JOB_EXAMPLE: dict[str, Any] = {
         "precision": "exact",
     },
     "custom_id": "greeting-1",
+    "batch_id": None,
     "metadata": {"campaign": "spring"},
     "lexicons": ["names@3"],
     "urls": {
@@ -81,6 +83,22 @@ id: ended
 data: {"id": "job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F", "object": "job", "status": "succeeded", …}
 
 """
+
+BATCH_EXAMPLE: dict[str, Any] = {
+    "id": "batch_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
+    "object": "batch",
+    "status": "in_progress",
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "completed_at": None,
+    "input_chars": 104_230,
+    "request_counts": {"total": 500, "succeeded": 120, "failed": 1, "canceled": 0, "expired": 0},
+    "metadata": {"course": "spring"},
+    "urls": {
+        "self": "http://127.0.0.1:8880/v1/batches/batch_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
+        "jobs": "http://127.0.0.1:8880/v1/batches/batch_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/jobs",
+        "cancel": "http://127.0.0.1:8880/v1/batches/batch_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/cancel",
+    },
+}
 
 _PROBLEMS: dict[int, tuple[str, str, str, str | None]] = {
     400: ("Malformed.", "The body is not JSON: …", "malformed_json", None),
@@ -123,14 +141,14 @@ def problems(*statuses: int) -> Responses:
     return found
 
 
-def accepted(description: str) -> dict[str, Any]:
+def accepted(description: str, *, what: str = "job") -> dict[str, Any]:
     """Return the declaration of a submission's answer."""
-    location = {"description": "The job.", "schema": {"type": "string"}}
-    applied = {"description": "The wait that was granted.", "schema": {"type": "string"}}
-    return {
-        "description": description,
-        "headers": {**_RETRY_AFTER, "Location": location, "Preference-Applied": applied},
-    }
+    location = {"description": f"The {what}.", "schema": {"type": "string"}}
+    headers: dict[str, Any] = {**_RETRY_AFTER, "Location": location}
+    if what == "job":
+        applied = {"description": "The wait that was granted.", "schema": {"type": "string"}}
+        headers["Preference-Applied"] = applied
+    return {"description": description, "headers": headers}
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
@@ -190,10 +208,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document["components"]["schemas"]
-    for model in (JobRequest, LexiconRequest, SpeechRequest):
+    for model in (JobRequest, LexiconRequest, SpeechRequest, BatchRequest):
         body = model.model_json_schema(ref_template=_REF)
         schemas |= {**body.pop("$defs", {}), model.__name__: body}
     schemas["Job"]["example"] = JOB_EXAMPLE
+    schemas["Batch"]["example"] = BATCH_EXAMPLE
     # FastAPI's own shape of a 422, which no answer has.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

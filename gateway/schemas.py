@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.formats import AudioFormat
 from shared.languages import Language
-from shared.ledger.states import DeliveryStatus, JobStatus, SegmentStatus
+from shared.ledger.states import BatchStatus, DeliveryStatus, JobStatus, SegmentStatus
 
 
 class _Shape(BaseModel):
@@ -156,6 +156,7 @@ class Job(_Shape):
     error: JobError | None
     metrics: Metrics
     custom_id: str | None
+    batch_id: str | None = Field(description="Of the batch it came in.")
     metadata: dict[str, str]
     lexicons: list[str] = Field(description="Those it is spoken with, each with its version.")
     urls: Urls
@@ -170,6 +171,50 @@ class JobList(_Shape):
 
     object: Literal["list"]
     data: list[Job]
+    has_more: bool
+    after: str | None = Field(description="Cursor of the next page.")
+
+
+class RequestCounts(_Shape):
+    """How the jobs of a batch have ended, deleted ones too; the rest have not."""
+
+    total: int
+    succeeded: int
+    failed: int
+    canceled: int
+    expired: int
+
+
+class BatchUrls(_Shape):
+    """Where to go from here."""
+
+    self: str
+    jobs: str
+    cancel: str
+
+
+class Batch(_Shape):
+    """Many jobs as one resource."""
+
+    id: str
+    object: Literal["batch"]
+    status: BatchStatus = Field(
+        description="`completed` once all jobs have ended, each in its own way; `canceled` if "
+        "some did because the batch was canceled."
+    )
+    created_at: AwareDatetime
+    completed_at: AwareDatetime | None
+    input_chars: int
+    request_counts: RequestCounts
+    metadata: dict[str, str]
+    urls: BatchUrls
+
+
+class BatchList(_Shape):
+    """A page of batches, newest first."""
+
+    object: Literal["list"]
+    data: list[Batch]
     has_more: bool
     after: str | None = Field(description="Cursor of the next page.")
 

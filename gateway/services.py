@@ -16,6 +16,7 @@ from gateway.uploads import Uploads
 from shared.addresses import AddressRules
 from shared.apikeys import KeyFile
 from shared.ledger.asks import Asks
+from shared.ledger.batches import Batches
 from shared.ledger.intake import Intake
 from shared.ledger.lexicons import Lexicons
 from shared.lookup import Resolver
@@ -45,6 +46,7 @@ class Services:
     news: News
     asks: Asks
     encoders: Encoders
+    batches: Batches
     pace: Pace
     engine: KnownEngine
     draining: asyncio.Event

@@ -18,7 +18,7 @@ from gateway.errors import (
 )
 from gateway.job_ids import new_uid
 from gateway.offload import offload
-from gateway.requests import JobRequest, WebhookRequest
+from gateway.requests import JobRequest
 from gateway.services import Services
 from shared.addresses import check_url
 from shared.errors import InvalidInput, UnknownLexicon, UnknownVoice
@@ -118,8 +118,19 @@ async def prepare(
     *,
     quick_start: bool = False,
     source: Source | None = None,
+    known_hosts: dict[str, str] | None = None,
 ) -> NewJob:
     """Return the job that a request asks for, wholly checked; nothing is recorded.
+
+    Args:
+        services: of the gateway.
+        caller: whose job it will be.
+        request: what it asks for.
+        naming: what the client calls it.
+        quick_start: whether its first segment should be a short one.
+        source: of a segment that is made anew; None for a text of its own.
+        known_hosts: webhooks' addresses that were checked a moment ago, with their hosts; what is
+            checked here is put to them.
 
     Raises:
         InvalidInput: the request can't be spoken as it is.
@@ -153,7 +164,10 @@ async def prepare(
         split=_splits(request, contents),
         loudness_lufs=request.loudness_lufs,
     )
-    webhook_host = await _check_webhook(services, request.webhook)
+    webhook_host = None
+    if request.webhook is not None:
+        known = {} if known_hosts is None else known_hosts
+        webhook_host = await check_webhook(services, request.webhook.url, known)
     return NewJob(
         uid=new_uid(),
         owner=caller.owner,
@@ -165,7 +179,7 @@ async def prepare(
         deadline_s=request.deadline_s or services.settings.job_deadline_s,
         ttl_s=request.ttl_s or services.settings.job_ttl_s,
         share=caller.share,
-        idempotency=naming.idempotency_key and _sha256(naming.idempotency_key.encode()),
+        idempotency=naming.idempotency_key and sha256(naming.idempotency_key.encode()),
         client_id=naming.client_id,
         custom_id=request.custom_id,
         webhook_url=request.webhook.url if request.webhook else None,
@@ -178,7 +192,7 @@ async def prepare(
 
 
 async def _payload(request: JobRequest) -> str:
-    return await offload(request.text_chars, lambda: _sha256(request.canonical()))
+    return await offload(request.text_chars, lambda: sha256(request.canonical()))
 
 
 def _warnings(source: Source, spoken: Language) -> tuple[dict[str, Any], ...]:
@@ -190,23 +204,34 @@ def _warnings(source: Source, spoken: Language) -> tuple[dict[str, Any], ...]:
 
 async def _accepted(services: Services, submission: Submission) -> Accepted:
     """Return the job, or raise what the ledger's verdict means to a client."""
-    match submission.verdict:
+    await raise_refusal(
+        services,
+        submission.verdict,
+        retry_after_s=submission.retry_after_s,
+        missing=submission.missing,
+    )
+    if submission.record is None:
+        raise RuntimeError(f"the ledger {submission.verdict} a job and did not show it")
+    return Accepted(submission.record, submission.queue_position)
+
+
+async def raise_refusal(
+    services: Services, verdict: Verdict, *, retry_after_s: int = 0, missing: str | None = None
+) -> None:
+    """Raise what the ledger's verdict means to a client, if it is a refusal."""
+    match verdict:
         case Verdict.CONFLICT:
             raise IdempotencyConflict()
         case Verdict.UNKNOWN_LEXICON:
             raise UnknownLexicon(
-                f"You have no lexicon {submission.missing!r}; GET /v1/lexicons lists yours.",
-                param="lexicons",
+                f"You have no lexicon {missing!r}; GET /v1/lexicons lists yours.", param="lexicons"
             )
         case Verdict.RATE_LIMITED:
-            raise RateLimited(retry_after_s=max(1, submission.retry_after_s))
+            raise RateLimited(retry_after_s=max(1, retry_after_s))
         case Verdict.KEY_FULL:
             raise KeyFull(retry_after_s=await services.pace.retry_after_s())
         case Verdict.FULL:
             raise SystemFull(retry_after_s=await services.pace.retry_after_s())
-    if submission.record is None:
-        raise RuntimeError(f"the ledger {submission.verdict} a job and did not show it")
-    return Accepted(submission.record, submission.queue_position)
 
 
 def _read_text(request: JobRequest) -> tuple[str, Contents]:
@@ -257,16 +282,17 @@ def _model(name: str | None, engine: EngineManifest) -> str:
     )
 
 
-async def _check_webhook(services: Services, webhook: WebhookRequest | None) -> str | None:
-    """Return the host that the webhook's deliveries queue under."""
-    if webhook is None:
-        return None
+async def check_webhook(services: Services, url: str, known: dict[str, str]) -> str:
+    """Return the host that a webhook's deliveries queue under, and put it to those known."""
     if not services.settings.webhook_secret:
         raise WebhooksNotConfigured(param="webhook")
-    target = check_url(webhook.url, services.rules)
-    await resolve_async(target, services.rules, services.resolver)
-    return target.host
+    if url not in known:
+        target = check_url(url, services.rules)
+        await resolve_async(target, services.rules, services.resolver)
+        known[url] = target.host
+    return known[url]
 
 
-def _sha256(data: bytes) -> str:
+def sha256(data: bytes) -> str:
+    """Return 64 hex digits."""
     return hashlib.sha256(data).hexdigest()

@@ -57,6 +57,7 @@ def job_view(
         "error": _error(record),
         "metrics": _metrics(record),
         "custom_id": record.custom_id,
+        "batch_id": record.batch,
         "metadata": record.spec.metadata,
         "lexicons": list(record.lexicons),
         "urls": {

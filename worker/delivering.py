@@ -4,12 +4,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from shared.addresses import AddressRules, parse_rules
+from shared.batch_view import batch_view
 from shared.errors import LostLease
 from shared.job_view import job_view, timestamp
+from shared.ledger.batch_record import BATCH_PREFIX, BatchRecord
 from shared.ledger.messages import DeliveryClaim
 from shared.ledger.records import JobRecord
 from shared.ledger.states import DeliveryStatus
@@ -52,17 +55,32 @@ class Delivering(Stage):
         """Return the bytes of this delivery, the same at every attempt."""
         if claim.body is not None:
             return claim.body
-        fields = self.persist(lambda: self.ledger.job_fields(claim.uid))
-        if not fields:
-            raise LostLease("The job was deleted.")
-        record = JobRecord.from_hash(fields)
-        base = self.settings.public_url or f"http://{self.settings.host}:{self.settings.port}"
-        warnings = self.persist(lambda: self.ledger.warnings(claim.uid))
-        view = job_view(record, warnings=warnings, queue_position=None, base_url=base)
-        body = webhook_body(claim.event, str(timestamp(record.completed_at or time.time())), view)
+        of_batch = claim.uid.startswith(BATCH_PREFIX)
+        at, view = self._batch(claim.uid) if of_batch else self._job(claim.uid)
+        body = webhook_body(claim.event, str(timestamp(at or time.time())), view)
         frozen = self.persist(lambda: self.ledger.freeze_body(claim, body))
         reached(Step.DELIVER_FROZEN, job=claim.uid, delivery=claim.id)
         return frozen
+
+    @property
+    def _base_url(self) -> str:
+        return self.settings.public_url or f"http://{self.settings.host}:{self.settings.port}"
+
+    def _job(self, uid: str) -> tuple[float | None, dict[str, Any]]:
+        fields = self.persist(lambda: self.ledger.job_fields(uid))
+        if not fields:
+            raise LostLease("The job was deleted.")
+        record = JobRecord.from_hash(fields)
+        warnings = self.persist(lambda: self.ledger.warnings(uid))
+        view = job_view(record, warnings=warnings, queue_position=None, base_url=self._base_url)
+        return record.completed_at, view
+
+    def _batch(self, batch_id: str) -> tuple[float | None, dict[str, Any]]:
+        fields = self.persist(lambda: self.ledger.batch_fields(batch_id))
+        if not fields:
+            raise LostLease("The batch was deleted.")
+        record = BatchRecord.from_hash(fields)
+        return record.completed_at, batch_view(record, base_url=self._base_url)
 
     def send(self, claim: DeliveryClaim, body: bytes) -> Attempt:
         """POST the body to a checked address."""

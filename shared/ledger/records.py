@@ -270,6 +270,7 @@ class JobRecord:
     webhook_url: str | None
     purged: bool
     lexicons: tuple[str, ...] = ()
+    batch: str | None = None
     plan_chars: int = 0
     pace: JobPace = JobPace()
     chapters_total: int = 0
@@ -320,6 +321,7 @@ class JobRecord:
             lexicons=tuple(
                 lexicon.partition(":")[0] for lexicon in fields.get("lexicons", "").split()
             ),
+            batch=fields.get("batch"),
             plan_chars=int(fields.get("plan_chars", 0)),
             pace=JobPace.from_hash(fields),
         )

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from shared.bell import MOST_WAITING, wakeup_template
-from shared.ledger.states import DELIVERY_MOVES, JOB_MOVES, SEGMENT_MOVES
+from shared.ledger.states import BATCH_MOVES, DELIVERY_MOVES, JOB_MOVES, SEGMENT_MOVES
 
 
 def text(item: object) -> str:
@@ -23,9 +23,9 @@ def _table(name: str, moves: Mapping[Any, frozenset[Any]]) -> str:
     return f"local {name} = {{ {', '.join(rows)} }}"
 
 
-_AS_THEY_ARE = {"create", "claimable", "put_ask", "put_lexicon", "outlook"}
+_AS_THEY_ARE = {"create", "create_batch", "claimable", "put_ask", "put_lexicon", "outlook"}
 """What a full Redis refuses, and what only reads. All others lead to less in it: never refused."""
-_ACCEPTING = {"create"}
+_ACCEPTING = {"create", "create_batch"}
 """Scripts that accept jobs, and have a library of their own."""
 _LET_IN = "redis.call('DEL', 'kc:none')"
 """Redis looks for room only until a script's first write, and one that frees is always let in."""
@@ -39,6 +39,7 @@ def script(name: str) -> str:
         _table("JOB_MOVES", JOB_MOVES),
         _table("SEGMENT_MOVES", SEGMENT_MOVES),
         _table("DELIVERY_MOVES", DELIVERY_MOVES),
+        _table("BATCH_MOVES", BATCH_MOVES),
         f"local MOST_WAITING = {MOST_WAITING}",
         f"local WAKEUP = [==[{wakeup_template()}]==]",
     )

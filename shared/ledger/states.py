@@ -46,6 +46,17 @@ class DeliveryStatus(StrEnum):
     """Every scheduled attempt failed; it can be replayed."""
 
 
+class BatchStatus(StrEnum):
+    """Where a batch of jobs stands; the last two are terminal and never change."""
+
+    IN_PROGRESS = "in_progress"
+    """Some of its jobs have not ended."""
+    COMPLETED = "completed"
+    """All have ended, each in its own way."""
+    CANCELED = "canceled"
+    """All have ended, those that were open at that time because the client canceled the batch."""
+
+
 JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset(
         {JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED}
@@ -80,6 +91,12 @@ DELIVERY_MOVES: dict[DeliveryStatus, frozenset[DeliveryStatus]] = {
     DeliveryStatus.DELIVERED: frozenset({DeliveryStatus.PENDING}),
     DeliveryStatus.GONE: frozenset({DeliveryStatus.PENDING}),
     DeliveryStatus.EXHAUSTED: frozenset({DeliveryStatus.PENDING}),
+}
+
+BATCH_MOVES: dict[BatchStatus, frozenset[BatchStatus]] = {
+    BatchStatus.IN_PROGRESS: frozenset({BatchStatus.COMPLETED, BatchStatus.CANCELED}),
+    BatchStatus.COMPLETED: frozenset(),
+    BatchStatus.CANCELED: frozenset(),
 }
 
 TERMINAL: frozenset[JobStatus] = frozenset(s for s, moves in JOB_MOVES.items() if not moves)

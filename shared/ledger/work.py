@@ -397,6 +397,11 @@ class WorkLedger:
             text(name): text(value) for name, value in self.client.hgetall(f"kc:job:{uid}").items()
         }
 
+    def batch_fields(self, batch_id: str) -> dict[str, str]:
+        """Return the batch's hash, for the webhook's body."""
+        rows = self.client.hgetall(f"kc:batch:{batch_id}").items()
+        return {text(name): text(value) for name, value in rows}
+
     def warnings(self, uid: str) -> list[dict[str, Any]]:
         """Return the job's warnings, the first hundred."""
         rows = self.client.lrange(f"kc:job:{uid}:warnings", 0, -1)

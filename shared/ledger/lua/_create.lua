@@ -43,7 +43,8 @@ local function resolve_lexicons(owner, wanted)
   return found
 end
 
--- Writes an admitted job whose lexicons are resolved, all that it can be found by, and its place in the plan queue.
+-- Writes an admitted job whose lexicons are resolved, all that it can be found by, and its place in
+-- the plan queue.
 local function make_job(job, input, now)
   local uid, owner, chars = job.uid, job.owner, job.input_chars
   redis.call('HSET', job_key(uid), 'uid', uid, 'id', job.client_id or uid, 'owner', owner,
@@ -54,6 +55,7 @@ local function make_job(job, input, now)
     'left', 0, 'unplanned', 0)
   add_ahead(uid, 'unplanned', chars)
   redis.call('HSET', 'kc:shares', owner, job.share)
+  if job.batch then redis.call('HSET', job_key(uid), 'batch', job.batch) end
   if job.stand_in ~= nil then
     redis.call('HSET', job_key(uid), 'stand_in', job.stand_in and 1 or 0)
   end

@@ -1,5 +1,5 @@
 -- Shared by every script: names of keys, time, moves, wake-ups, queues. Prepended by scripts.py are
--- `JOB_MOVES`, `SEGMENT_MOVES` and `DELIVERY_MOVES` from the tables in states.py, and from bell.py
+-- `JOB_MOVES`, `SEGMENT_MOVES`, `DELIVERY_MOVES` and `BATCH_MOVES` from the tables in states.py, and from bell.py
 -- `WAKEUP`, a message as Celery would write it, and `MOST_WAITING`.
 
 local BATCH_LANE_EVERY = 5        -- one claim in five looks at the batch lane first
@@ -16,6 +16,10 @@ end
 
 local function job_key(uid, part)
   return 'kc:job:' .. uid .. (part and (':' .. part) or '')
+end
+
+local function batch_key(id, part)
+  return 'kc:batch:' .. id .. (part and (':' .. part) or '')
 end
 
 local function lost(detail)
@@ -221,14 +225,62 @@ local function schedule_delivery(id, at_ms)
   offer_host(host)
 end
 
-local function write_outbox(uid, event, now)
-  local f = redis.call('HMGET', job_key(uid), 'webhook_url', 'webhook_host', 'webhook_events', 'owner')
+-- A webhook of a job or a batch, if it wants one of this event. `key` names its record.
+local function write_outbox(key, subject, event, now)
+  local f = redis.call('HMGET', key, 'webhook_url', 'webhook_host', 'webhook_events', 'owner')
   if not f[1] or not string.find(' ' .. f[3] .. ' ', ' ' .. event .. ' ', 1, true) then return end
-  local id = 'msg_' .. string.sub(uid, 5) .. '_' .. redis.call('LLEN', job_key(uid, 'deliveries'))
-  redis.call('HSET', 'kc:delivery:' .. id, 'id', id, 'job', uid, 'owner', f[4], 'event', event,
+  local kind, name = string.match(subject, '^(%l+)_(.*)$')
+  local id = 'msg_' .. (kind == 'batch' and 'B' or '') .. name .. '_' .. redis.call('LLEN', key .. ':deliveries')
+  redis.call('HSET', 'kc:delivery:' .. id, 'id', id, 'job', subject, 'owner', f[4], 'event', event,
     'url', f[1], 'host', f[2], 'status', 'pending', 'attempts', 0, 'created_ms', now)
-  redis.call('RPUSH', job_key(uid, 'deliveries'), id)
+  redis.call('RPUSH', key .. ':deliveries', id)
   schedule_delivery(id, now)
+end
+
+-- Takes the webhooks of a record that is forgotten out of the outbox.
+local function drop_deliveries(key)
+  for _, id in ipairs(redis.call('LRANGE', key .. ':deliveries', 0, -1)) do
+    local host = redis.call('HGET', 'kc:delivery:' .. id, 'host')
+    redis.call('ZREM', 'kc:due:' .. host, id)
+    redis.call('SREM', 'kc:sending:' .. host, id)
+    offer_host(host)
+    redis.call('DEL', 'kc:delivery:' .. id, 'kc:delivery:' .. id .. ':log')
+  end
+  redis.call('DEL', key .. ':deliveries')
+end
+
+-- Batches: their counts and end are written in the step that ends the job -----------------------
+
+local function move_batch(id, to)
+  local from = redis.call('HGET', batch_key(id), 'status')
+  check_move(BATCH_MOVES, from, to)
+  redis.call('HSET', batch_key(id), 'status', to)
+  redis.call('HINCRBY', 'kc:batches_by_status', from, -1)
+  redis.call('HINCRBY', 'kc:batches_by_status', to, 1)
+end
+
+-- One of a batch's jobs has ended so: counted once, as a job ends once. With the last the batch ends.
+local function count_in_batch(id, status, now)
+  local batch = batch_key(id)
+  redis.call('HINCRBY', batch, status, 1)
+  if redis.call('HINCRBY', batch, 'open', -1) > 0 then return end
+  local ended = redis.call('HEXISTS', batch, 'cancel_ms') == 1 and 'canceled' or 'completed'
+  move_batch(id, ended)
+  redis.call('HSET', batch, 'completed_ms', now)
+  write_outbox(batch, id, 'batch.' .. ended, now)
+  redis.call('PUBLISH', 'kc:ended', id)
+end
+
+-- One of a batch's jobs is forgotten; with the last the batch is.
+local function forget_in_batch(id)
+  local batch = batch_key(id)
+  if redis.call('HINCRBY', batch, 'records', -1) > 0 then return end
+  local f = redis.call('HMGET', batch, 'owner', 'status', 'idempotency_key')
+  redis.call('ZREM', 'kc:batches:' .. f[1], id)
+  redis.call('HINCRBY', 'kc:batches_by_status', f[2], -1)
+  if f[3] and redis.call('HGET', f[3], 'uid') == id then redis.call('DEL', f[3]) end
+  drop_deliveries(batch)
+  redis.call('DEL', batch, batch_key(id, 'jobs'))
 end
 
 -- Lexicons: each text is kept once, and counted by who may still need it: the versions of its name,
@@ -264,7 +316,7 @@ local function end_job(uid, status, now, fields)
   move_job(uid, status)
   local job = job_key(uid)
   for name, value in pairs(fields or {}) do redis.call('HSET', job, name, value) end
-  local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner', 'lexicons')
+  local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner', 'lexicons', 'batch')
   for digest in string.gmatch(f[4] or '', ':(%x+)') do spare_lexicon(digest) end
   local expires = now + tonumber(f[1]) * 1000
   redis.call('HSET', job, 'completed_ms', now, 'expires_ms', expires, 'stage', '')
@@ -283,7 +335,8 @@ local function end_job(uid, status, now, fields)
   redis.call('DECR', 'kc:queued_jobs')
   add_ahead(uid, 'left', -math.huge)
   add_ahead(uid, 'unplanned', -math.huge)
-  write_outbox(uid, 'job.' .. status, now)
+  write_outbox(job, uid, 'job.' .. status, now)
+  if f[5] then count_in_batch(f[5], status, now) end
   redis.call('PUBLISH', 'kc:ended', uid)
   tell(uid)
 end

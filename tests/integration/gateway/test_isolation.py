@@ -47,6 +47,12 @@ WITHOUT_A_JOBS_ID = {
     ("POST", "/v1/jobs"): "test_another_keys_names_make_jobs_of_ones_own",
     ("PUT", "/v1/jobs/{client_id}"): "test_another_keys_names_make_jobs_of_ones_own",
     ("GET", "/v1/jobs"): "test_no_list_shows_another_keys_jobs",
+    ("POST", "/v1/batches"): "test_another_keys_batch_is_as_one_that_never_was",
+    ("GET", "/v1/batches"): "test_another_keys_batch_is_as_one_that_never_was",
+    ("GET", "/v1/batches/{batch_id}"): "test_another_keys_batch_is_as_one_that_never_was",
+    ("DELETE", "/v1/batches/{batch_id}"): "test_another_keys_batch_is_as_one_that_never_was",
+    ("GET", "/v1/batches/{batch_id}/jobs"): "test_another_keys_batch_is_as_one_that_never_was",
+    ("POST", "/v1/batches/{batch_id}/cancel"): "test_another_keys_batch_is_as_one_that_never_was",
     ("GET", "/v1/lexicons"): "test_no_list_shows_another_keys_lexicons",
     ("GET", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("PUT", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
@@ -290,6 +296,25 @@ def test_a_held_answer_is_about_ones_own_job(two: Two) -> None:
     )
     assert held.json()["input_chars"] == len("Mine.")
     assert WORD not in held.text
+
+
+def test_another_keys_batch_is_as_one_that_never_was(two: Two) -> None:
+    again = {"Idempotency-Key": "one-for-both"}
+    body = {"items": [{"input": "The same to the letter."}]}
+    theirs = two.owner.post("/v1/batches", json=body, headers=again).json()
+    before = two.snapshot()
+    for method, tail in (("GET", ""), ("GET", "/jobs"), ("POST", "/cancel"), ("DELETE", "")):
+        template = "/v1/batches/{batch_id}" + tail
+        answer = ask(two.other, method, template, {"batch_id": theirs["id"]}, {})
+        assert answer == ask(two.other, method, template, {"batch_id": new_uid("batch_")}, {})
+        assert answer[0] == 404
+    assert two.other.get("/v1/batches").json()["data"] == []
+    assert two.snapshot() == before
+    ours = two.other.post("/v1/batches", json=body, headers=again)
+    assert ours.status_code == 202
+    assert ours.json()["id"] != theirs["id"]
+    assert two.owner.post(f"/v1/batches/{theirs['id']}/cancel").status_code == 202
+    assert two.owner.delete(f"/v1/batches/{theirs['id']}").status_code == 204
 
 
 def test_what_all_may_see_names_no_job(two: Two) -> None:
