@@ -64,13 +64,14 @@ NOTHING_DONE = Progress()
 
 @dataclass(frozen=True, kw_only=True)
 class OutputFile:
-    """One file of a finished job."""
+    """One file of a finished job: of the whole, or of a chapter, from 1 on."""
 
     url: str
     format: str
     bytes: int = 0
     audio_s: float = 0.0
     sha256: str = ""
+    chapter: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,10 @@ class Output(OutputFile):
     captions: tuple[CaptionFile, ...] = ()
 
     def file(self, format: str | None = None) -> OutputFile | None:
-        """Return the file of a format, by default the main one; None if the job made none."""
+        """Return the whole's file of a format, by default the main one; None if there is none."""
         files: tuple[OutputFile, ...] = (self, *self.others)
-        return next((one for one in files if format in {None, one.format}), None)
+        whole = (one for one in files if one.chapter is None)
+        return next((one for one in whole if format in {None, one.format}), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ class JobOptions(TypedDict, total=False):
 
     Keys:
         voice: a name, or a mix such as `af_bella(2)+af_sky(1)`.
-        format: `mp3`, `opus`, `aac`, `flac`, `wav`, `pcm`; the server's OpenAPI document has all.
+        format: `mp3`, `opus`, `aac`, `flac`, `wav`, `pcm`, `m4b`; the OpenAPI document has all.
         formats: several from one synthesis, in place of `format`; the first is the main one.
         language: for example `en-gb`; default: the voice's own.
         speed: 0.25 to 4.
@@ -34,6 +34,9 @@ class JobOptions(TypedDict, total=False):
         metadata: up to 16 texts, handed back as they came.
         segments: several speakers, in place of the text: `[{"voice": …, "input": …}, …]`.
         chapters: parts with titles, in place of the text: `[{"title": …, "input": …}, …]`.
+        title, author: of the work, as files that can say it will.
+        split: `chapters`: besides the whole, a file of each chapter in each format.
+        loudness_lufs: integrated loudness of the whole, -40 to -5.
         chapter_pause_s: silence that each chapter begins with.
         lexicons: stored ones to speak with, `name` or `name@version`; the first with a word counts.
     """
@@ -54,6 +57,10 @@ class JobOptions(TypedDict, total=False):
     metadata: Mapping[str, str]
     segments: Sequence[Mapping[str, str]]
     chapters: Sequence[Mapping[str, str]]
+    title: str
+    author: str
+    split: str
+    loudness_lufs: float
     chapter_pause_s: float
     lexicons: Sequence[str]
 

@@ -143,7 +143,9 @@ def _add_file(parser: argparse.ArgumentParser, *names: str, help: str) -> None:
 def _add_voice(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how it sounds")
     group.add_argument("--voice", metavar="NAME", help="a voice, or a mix: 'af_bella(2)+af_sky(1)'")
-    group.add_argument("--format", help="mp3, opus, aac, flac, wav, pcm; default: FILE's ending")
+    group.add_argument(
+        "--format", help="mp3, opus, aac, flac, wav, pcm, m4b; default: FILE's ending"
+    )
     group.add_argument("--speed", type=float, metavar="N", help="0.25 to 4; default: 1")
     group.add_argument("--language", help="such as en-gb; default: the voice's own")
     group.add_argument(
@@ -162,6 +164,10 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the job")
+    group.add_argument("--title", help="of the work; default: the document's")
+    group.add_argument("--author", help="of the work; default: the document's")
+    group.add_argument("--split", choices=["chapters"], help="a file of each chapter as well")
+    group.add_argument("--loudness-lufs", type=float, metavar="N", help="-40 to -5")
     group.add_argument("--formats", type=_list, metavar="A,B", help="several from one synthesis")
     group.add_argument("--timestamps", action="store_true", default=None, help="make captions")
     group.add_argument("--priority", choices=["interactive", "batch"])

@@ -302,3 +302,16 @@ def test_a_text_that_fails_in_the_middle_is_never_taken_for_whole(
     text = f"{whole.words(5)}\n\n{Fault.RAISE} asks for it."
     with pytest.raises((JobFailed, NoAudio)):
         list(cluster.stream(text, format="mp3"))
+
+
+def test_a_book_is_one_file_with_its_chapters_and_one_of_each(
+    cluster: KokoroCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "book.md").write_text("# One\n\nIt begins.\n\n# Two\n\nIt ends.\n")
+    job = cluster.upload(tmp_path / "book.md", format="m4b", split="chapters", title="A book")
+    ended = cluster.wait(job).raise_unless_succeeded()
+    assert ended.output is not None
+    assert {one.chapter for one in ended.output.others} == {1, 2}
+    assert ended.output.file("m4b") is ended.output
+    path = cluster.download(ended, tmp_path / "book.m4b")
+    assert path.read_bytes()[4:8] == b"ftyp"

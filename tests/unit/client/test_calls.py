@@ -53,6 +53,10 @@ def test_the_server_takes_every_option_there_is() -> None:
         "metadata": {"a": "b"},
         "lexicons": ["names", "places@3"],
         "chapter_pause_s": 0.5,
+        "title": "A book",
+        "author": "A. Writer",
+        "split": "chapters",
+        "loudness_lufs": -18.0,
         "normalize": False,
     }
     parts = {
