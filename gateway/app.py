@@ -11,6 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from gateway import (
     audio,
     batches,
+    captions,
     cluster,
     deliveries,
     dev,
@@ -122,7 +123,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
-    of_jobs = (jobs, audio, segments, events, deliveries, batches)
+    of_jobs = (jobs, audio, captions, segments, events, deliveries, batches)
     for part in (*of_jobs, speech, dev, models, lexicons, cluster, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()

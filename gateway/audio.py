@@ -123,6 +123,12 @@ async def serve_file(
 ) -> Response:
     """Answer with a file, a part of it, where it is (if `redirect`), or that the client has it.
 
+    Args:
+        request: whose headers count.
+        services: where the file is stored.
+        file: which one.
+        redirect: whether the client may be sent to the store, which is another origin.
+
     Raises:
         ClusterError: the store is away, or the file or that part of it is not there.
     """
@@ -178,6 +184,16 @@ async def _partial(
 
 def _output(record: JobRecord, wanted: AudioFormat | None) -> OutputFile:
     """Return the file that is wanted, or raise why there is none."""
+    check_finished(record)
+    for output in record.outputs:
+        if wanted in {None, output.format}:
+            return output
+    made = ", ".join(output.format for output in record.outputs)
+    raise InvalidInput(f"The job made no {wanted} file; it made: {made}.", param="format")
+
+
+def check_finished(record: JobRecord) -> None:
+    """Raise why a job has no files, if it has none."""
     if record.status is not JobStatus.SUCCEEDED:
         if record.status in TERMINAL:
             raise no_audio(record)
@@ -186,11 +202,6 @@ def _output(record: JobRecord, wanted: AudioFormat | None) -> OutputFile:
         )
     if record.purged:
         raise AudioGone()
-    for output in record.outputs:
-        if wanted in {None, output.format}:
-            return output
-    made = ", ".join(output.format for output in record.outputs)
-    raise InvalidInput(f"The job made no {wanted} file; it made: {made}.", param="format")
 
 
 async def _chapter(

@@ -191,6 +191,12 @@ class JobExpired(Conflict):
     code = "job_expired"
 
 
+class CaptionsNotMade(NotFound):
+    """The job was made without these captions: ask for them when it is created."""
+
+    code = "captions_not_made"
+
+
 class DeliveryPending(Conflict):
     """The delivery is still being tried; it can be replayed once that has ended."""
 

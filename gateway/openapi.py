@@ -10,7 +10,7 @@ from gateway.batch_requests import BatchRequest
 from gateway.errors import error_body
 from gateway.lexicon_requests import LexiconRequest
 from gateway.requests import JobRequest
-from gateway.schemas import Error
+from gateway.schemas import Captions, Error
 from gateway.speech_request import SpeechRequest
 
 Responses = dict[int | str, dict[str, Any]]
@@ -42,6 +42,7 @@ JOB_EXAMPLE: dict[str, Any] = {
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "sample_rate_hz": 24_000,
         "others": [],
+        "captions": [],
     },
     "warnings": [],
     "error": None,
@@ -63,6 +64,7 @@ JOB_EXAMPLE: dict[str, Any] = {
     "urls": {
         "self": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
         "audio": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/audio",
+        "captions": None,
         "cancel": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/cancel",
         "events": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/events",
     },
@@ -83,6 +85,42 @@ id: ended
 data: {"id": "job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F", "object": "job", "status": "succeeded", …}
 
 """
+CAPTIONS_SCHEMA = {"$ref": _REF.format(model="Captions")}
+CAPTIONS_EXAMPLE: dict[str, Any] = {
+    "object": "captions",
+    "language": "en-us",
+    "audio_s": 1.275,
+    "exact": True,
+    "complete": True,
+    "after": None,
+    "sentences": [
+        {
+            "text": "Hello, world!",
+            "start_s": 0.1,
+            "end_s": 1.2,
+            "span": {"start": 0, "end": 13},
+            "segment": 0,
+        }
+    ],
+    "words": [
+        {
+            "word": "Hello",
+            "start_s": 0.1,
+            "end_s": 0.4875,
+            "span": {"start": 0, "end": 5},
+            "segment": 0,
+            "sentence": 0,
+        },
+        {
+            "word": "world",
+            "start_s": 0.6125,
+            "end_s": 1.05,
+            "span": {"start": 7, "end": 12},
+            "segment": 0,
+            "sentence": 0,
+        },
+    ],
+}
 
 BATCH_EXAMPLE: dict[str, Any] = {
     "id": "batch_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
@@ -208,7 +246,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document["components"]["schemas"]
-    for model in (JobRequest, LexiconRequest, SpeechRequest, BatchRequest):
+    for model in (JobRequest, LexiconRequest, SpeechRequest, BatchRequest, Captions):
         body = model.model_json_schema(ref_template=_REF)
         schemas |= {**body.pop("$defs", {}), model.__name__: body}
     schemas["Job"]["example"] = JOB_EXAMPLE

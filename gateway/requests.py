@@ -8,14 +8,23 @@ from itertools import islice
 from typing import Annotated, Any, Literal, NoReturn
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from gateway.errors import MalformedJson, UnsupportedMediaType
 from gateway.offload import offload
 from gateway.texts import MAX_SEGMENTS, ChapterPart, SpokenPart, join_chapters, join_segments
 from shared.addresses import MAX_URL_CHARS
 from shared.errors import InvalidInput, InvalidLexicon
-from shared.formats import AudioFormat
+from shared.formats import AudioFormat, CaptionFormat
 from shared.ledger.states import Lane
 from shared.lexicon import MAX_JOB_LEXICONS, check_reference
 from shared.markup import MAX_CHAPTERS
@@ -63,6 +72,20 @@ _FIRST_FIELDS = frozenset(
         *("webhook", "priority", "deadline_s", "ttl_s", "custom_id", "metadata"),
     }
 )
+
+
+def _known_output(name: object, read: ValidatorFunctionWrapHandler) -> object:
+    # Else there would be an error for each of the two kinds, under names of pydantic's.
+    try:
+        return read(name)
+    except ValidationError as error:
+        known = ", ".join((*AudioFormat, *CaptionFormat))
+        raise ValueError(f"must be one of {known}") from error
+
+
+_Output = Annotated[
+    _Format | Annotated[CaptionFormat, Field(strict=False)], WrapValidator(_known_output)
+]
 
 
 class WebhookRequest(_Strict):
@@ -124,11 +147,17 @@ class JobRequest(_Strict):
     )
     speed: float = Field(1.0, ge=0.25, le=4)
     response_format: _Format | None = Field(None, description="Default: mp3.")
-    outputs: list[_Format] | None = Field(
+    outputs: list[_Output] | None = Field(
         None,
         min_length=1,
-        max_length=len(AudioFormat),
-        description="Several formats from one synthesis, in place of `response_format`.",
+        max_length=len(AudioFormat) + len(CaptionFormat),
+        description=(
+            "Several files from one synthesis, in place of `response_format`; captions "
+            "(`srt`, `vtt`, `words`) beside at least one audio format."
+        ),
+    )
+    timestamps: bool = Field(
+        False, description="Tell when each word is heard: all three kinds of captions."
     )
     webhook: WebhookRequest | None = None
     priority: _Lane = Field(
@@ -187,12 +216,14 @@ class JobRequest(_Strict):
     @field_validator("outputs")
     @classmethod
     def _check_outputs(
-        cls, outputs: list[AudioFormat] | None, info: ValidationInfo
-    ) -> list[AudioFormat] | None:
+        cls, outputs: list[AudioFormat | CaptionFormat] | None, info: ValidationInfo
+    ) -> list[AudioFormat | CaptionFormat] | None:
         if outputs is not None and info.data.get("response_format") is not None:
             raise ValueError("give either response_format or outputs, not both")
         if outputs is not None and len(set(outputs)) != len(outputs):
             raise ValueError("a format is named twice")
+        if outputs is not None and not any(isinstance(name, AudioFormat) for name in outputs):
+            raise ValueError("captions belong to audio: name at least one audio format too")
         return outputs
 
     @field_validator("custom_id", "title", "author")
@@ -212,8 +243,16 @@ class JobRequest(_Strict):
 
     @property
     def formats(self) -> tuple[AudioFormat, ...]:
-        """The files to make, the main one first."""
-        return tuple(self.outputs or (self.response_format or AudioFormat.MP3,))
+        """The audio files to make, the main one first."""
+        if self.outputs is None:
+            return (self.response_format or AudioFormat.MP3,)
+        return tuple(name for name in self.outputs if isinstance(name, AudioFormat))
+
+    @property
+    def captions(self) -> tuple[CaptionFormat, ...]:
+        """The captions to make beside them."""
+        asked = self.outputs or ()
+        return tuple(name for name in CaptionFormat if self.timestamps or name in asked)
 
     @property
     def text_field(self) -> str:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.formats import AudioFormat
+from shared.formats import AudioFormat, CaptionFormat
 from shared.languages import Language
 from shared.ledger.states import BatchStatus, DeliveryStatus, JobStatus, SegmentStatus
 
@@ -50,6 +50,15 @@ class OutputFile(_Shape):
     )
 
 
+class CaptionFile(_Shape):
+    """One file of a finished job's captions."""
+
+    url: str
+    format: CaptionFormat
+    bytes: int
+    sha256: str
+
+
 class Output(OutputFile):
     """The files of a finished job; the first format asked for is the main one.
 
@@ -58,6 +67,7 @@ class Output(OutputFile):
 
     sample_rate_hz: int
     others: list[OutputFile]
+    captions: list[CaptionFile] = Field(description="Those that were asked for.")
 
 
 class Warning(_Shape):
@@ -100,6 +110,9 @@ class Urls(_Shape):
 
     self: str
     audio: str
+    captions: str | None = Field(
+        description="Followed by `.srt`, `.vtt` or `.json`; null if none were asked for."
+    )
     cancel: str
     events: str = Field(description="Its progress as Server-Sent Events.")
 
@@ -109,6 +122,40 @@ class TextSpan(_Shape):
 
     start: int
     end: int
+
+
+class CaptionSentence(_Shape):
+    """A sentence, or the part of one that a segment holds, and when it is heard."""
+
+    text: str
+    start_s: float
+    end_s: float
+    span: TextSpan
+    segment: int
+
+
+class CaptionWord(_Shape):
+    """A word and when it is heard."""
+
+    word: str
+    start_s: float
+    end_s: float
+    span: TextSpan
+    segment: int
+    sentence: int = Field(description="Its place among `sentences`.")
+
+
+class Captions(_Shape):
+    """When each word and each sentence is heard."""
+
+    object: Literal["captions"]
+    language: Language
+    audio_s: float = Field(description="Seconds of audio that this goes up to.")
+    exact: bool = Field(description="False: shared out by length, not told by the engine.")
+    complete: bool = Field(description="True: up to the end of the job.")
+    after: str | None = Field(description="With `partial`: where the next part begins.")
+    sentences: list[CaptionSentence]
+    words: list[CaptionWord]
 
 
 class Segment(_Shape):

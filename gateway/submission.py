@@ -163,6 +163,7 @@ async def prepare(
         author=request.author or "",
         split=_splits(request, contents),
         loudness_lufs=request.loudness_lufs,
+        captions=request.captions,
     )
     webhook_host = None
     if request.webhook is not None:

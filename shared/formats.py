@@ -1,4 +1,4 @@
-"""The audio formats a job can ask for."""
+"""The files a job can ask for: audio in several formats, and captions beside it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +18,15 @@ class AudioFormat(StrEnum):
     PCM = "pcm"
     M4B = "m4b"
     """An audiobook: AAC in MP4 with chapter marks. The only one that is no stream."""
+
+
+class CaptionFormat(StrEnum):
+    """What the assembler can write of when each word is heard."""
+
+    SRT = "srt"
+    VTT = "vtt"
+    WORDS = "words"
+    """JSON: every sentence and every word with its time and its place in the input."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +63,8 @@ STREAMABLE = frozenset(
     }
 )
 """Those that can be sent while the audio is being made."""
+CAPTIONS: dict[CaptionFormat, FormatInfo] = {
+    CaptionFormat.SRT: FormatInfo("application/x-subrip; charset=utf-8", "srt"),
+    CaptionFormat.VTT: FormatInfo("text/vtt; charset=utf-8", "vtt"),
+    CaptionFormat.WORDS: FormatInfo("application/json", "json"),
+}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.formats import SAMPLE_RATE_HZ
-from shared.ledger.records import JobRecord, OutputFile
+from shared.formats import CAPTIONS, SAMPLE_RATE_HZ
+from shared.ledger.records import CaptionFile, JobRecord, OutputFile
 from shared.ledger.states import JobStatus
 
 
@@ -63,6 +63,7 @@ def job_view(
         "urls": {
             "self": url,
             "audio": f"{url}/audio",
+            "captions": f"{url}/captions" if record.spec.captions else None,
             "cancel": f"{url}/cancel",
             "events": f"{url}/events",
         },
@@ -73,7 +74,8 @@ def _output(record: JobRecord, url: str) -> dict[str, Any] | None:
     if record.status != JobStatus.SUCCEEDED or not record.outputs:
         return None
     main, *others = (file_view(output, url) for output in record.outputs)
-    return {**main, "sample_rate_hz": SAMPLE_RATE_HZ, "others": others}
+    captions = [_caption_file(file, url) for file in record.captions]
+    return {**main, "sample_rate_hz": SAMPLE_RATE_HZ, "others": others, "captions": captions}
 
 
 def file_view(output: OutputFile, url: str) -> dict[str, Any]:
@@ -87,6 +89,15 @@ def file_view(output: OutputFile, url: str) -> dict[str, Any]:
         "bytes": output.bytes,
         "audio_s": round(output.audio_s, 3),
         "sha256": output.sha256,
+    }
+
+
+def _caption_file(file: CaptionFile, url: str) -> dict[str, Any]:
+    return {
+        "url": f"{url}/captions.{CAPTIONS[file.format].extension}",
+        "format": file.format.value,
+        "bytes": file.bytes,
+        "sha256": file.sha256,
     }
 
 

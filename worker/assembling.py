@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,9 +18,10 @@ from shared.errors import (
     StorageUnavailable,
     TransientError,
 )
-from shared.formats import FORMATS, SAMPLE_RATE_HZ
+from shared.formats import CAPTIONS, FORMATS, SAMPLE_RATE_HZ, FormatInfo
 from shared.ledger.messages import AssemblyClaim
-from shared.ledger.records import ChapterRecord, JobSpec, OutputFile, SegmentRecord
+from shared.ledger.records import CaptionFile, ChapterRecord, JobSpec, OutputFile, SegmentRecord
+from shared.spoken import SpokenSegment
 from shared.steps import Step, reached
 from worker.assemble.assembler import (
     AssemblyItem,
@@ -27,8 +29,11 @@ from worker.assemble.assembler import (
     Part,
     Pause,
     assemble,
+    file_errors,
     item_blocks,
 )
+from worker.assemble.captioning import Captioning
+from worker.assemble.captions import CaptionWriter, MadeCaptions
 from worker.assemble.chapters import place_chapters
 from worker.assemble.loudness import Gain, gain_to, measure
 from worker.assemble.m4b import ChapterMark, Tags
@@ -38,6 +43,28 @@ log = structlog.get_logger()
 
 PAGE = 500
 """Segments read from the ledger at a time."""
+
+ESTIMATED: dict[str, Any] = {
+    "code": "timings_estimated",
+    "segment": None,
+    "detail": "The engine does not say when it says what: word times are shared out by length.",
+}
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What was made of a job's segments, in this process's folder."""
+
+    audio: list[EncodedFile]
+    captions: list[MadeCaptions]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The same in object storage."""
+
+    audio: list[OutputFile]
+    captions: list[CaptionFile]
 
 
 @dataclass
@@ -88,14 +115,14 @@ class Assembling(Stage):
         for path in self.note.scratch.glob("*"):
             path.unlink(missing_ok=True)
 
-    def encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
-        """Encode every format in one pass over the segments, one of them in memory at a time."""
+    def encode(self, claim: AssemblyClaim) -> Assembled:
+        """Make every file in one pass over the segments, one of them in memory at a time."""
         # A full disk is waited for, as a store that is away is: the audio is all there.
         files = self.persist(lambda: self._encode(claim))
         reached(Step.ASSEMBLE_ENCODED, job=claim.uid)
         return files
 
-    def _encode(self, claim: AssemblyClaim) -> list[EncodedFile]:
+    def _encode(self, claim: AssemblyClaim) -> Assembled:
         records: Callable[[], Iterable[SegmentRecord]] = partial(self._records, claim)
         if claim.segments_total <= PAGE:
             kept = list(records())  # most jobs: asked for once and not twice
@@ -105,23 +132,37 @@ class Assembling(Stage):
         )
         self.chapters, total = place_chapters(planned, (r.samples or 0 for r in records()))
         self.chapter_files, self.warnings = [], []
-        spec = claim.spec
-        return assemble(
-            (self._item(record) for record in records()),
-            spec.outputs,
-            self.note.scratch,
-            total_samples=total,
-            tags=_tags(spec, self.chapters),
-            gain=self._gain(spec, records),
-            parts=_parts(spec, self.chapters) if spec.split else (),
-            on_part=partial(self._store_chapter, claim),
-        )
+        spec, folder = claim.spec, self.note.scratch
+        gain = self._gain(spec, records)
+        folder.mkdir(parents=True, exist_ok=True)
+        with file_errors(folder), CaptionWriter(spec.captions, folder, spec.language) as writer:
+            captioning = Captioning(writer, self._spoken(claim)) if spec.captions else None
+            audio = assemble(
+                (self._item(record, captioning) for record in records()),
+                spec.outputs,
+                folder,
+                total_samples=total,
+                tags=_tags(spec, self.chapters),
+                gain=gain,
+                parts=_parts(spec, self.chapters) if spec.split else (),
+                on_part=partial(self._store_chapter, claim),
+            )
+            captions = writer.close(total / SAMPLE_RATE_HZ)
+        if not writer.exact:
+            self.warnings.append(ESTIMATED)
+        return Assembled(audio, captions)
+
+    def _spoken(self, claim: AssemblyClaim) -> Iterator[SpokenSegment]:
+        for first in self.persist(lambda: self.ledger.spoken_slices(claim.uid)):
+            yield from self.persist(
+                lambda first=first: self.ledger.spoken(claim.uid, first)  # type: ignore[misc]
+            )
 
     def _gain(self, spec: JobSpec, records: Callable[[], Iterable[SegmentRecord]]) -> float:
         """Return what makes the job as loud as was asked for: one pass more over its segments."""
         if spec.loudness_lufs is None:
             return 1.0
-        items = (self._item(record) for record in records())
+        items = (self._item(record, None) for record in records())
         gain = gain_to(spec.loudness_lufs, measure(b for item in items for b in item_blocks(item)))
         self.warnings = _loudness_warnings(spec.loudness_lufs, gain)
         return gain.factor
@@ -129,7 +170,7 @@ class Assembling(Stage):
     def _store_chapter(self, claim: AssemblyClaim, part: Part, files: list[EncodedFile]) -> None:
         """Put a chapter's files into object storage: here lie those of one at a time only."""
         for file in files:
-            output = self._put(claim, file, f"chapter-{part.number:04}", part.number)
+            output = self._put_audio(claim, file, f"chapter-{part.number:04}", part.number)
             self.chapter_files.append(output)
             file.path.unlink()
 
@@ -147,34 +188,42 @@ class Assembling(Stage):
                 lambda start=start, stop=stop: self.ledger.segments(claim.uid, start, stop)  # type: ignore[misc]
             )
 
-    def _item(self, record: SegmentRecord) -> AssemblyItem:
-        if record.key is None:
-            return Pause((record.samples or 0) / SAMPLE_RATE_HZ)
-        self.reading = key = record.key
-        return self.persist(lambda: self.storage.get(key))
+    def _item(self, record: SegmentRecord, captioning: Captioning | None) -> AssemblyItem:
+        key = self.reading = record.key
+        data = None if key is None else self.persist(lambda: self.storage.get(key))
+        if captioning is not None:
+            captioning.take(record, data)
+        return Pause((record.samples or 0) / SAMPLE_RATE_HZ) if data is None else data
 
-    def store(self, claim: AssemblyClaim, files: list[EncodedFile]) -> list[OutputFile]:
+    def store(self, claim: AssemblyClaim, files: Assembled) -> Stored:
         """Put the files of the whole into object storage under keys that hold the token."""
-        outputs = [self._put(claim, file, "audio") for file in files]
+        audio = [self._put_audio(claim, file, "audio") for file in files.audio]
+        captions = []
+        for text in files.captions:
+            key = self._put(claim, "captions", claim.id, text.path, CAPTIONS[text.format])
+            captions.append(CaptionFile(text.format, key, text.bytes, text.sha256))
         reached(Step.ASSEMBLE_STORED, job=claim.uid)
-        return outputs
+        return Stored(audio, captions)
 
-    def _put(
+    def _put_audio(
         self, claim: AssemblyClaim, file: EncodedFile, name: str, chapter: int | None = None
     ) -> OutputFile:
-        info = FORMATS[file.format]
-        key = f"jobs/{claim.uid}/{claim.token}/{name}.{info.extension}"
         stem = claim.id if chapter is None else f"{claim.id}-{name}"
-        self.persist(
-            lambda: self.storage.put_file(
-                key, file.path, media_type=info.media_type, filename=f"{stem}.{info.extension}"
-            )
-        )
+        key = self._put(claim, name, stem, file.path, FORMATS[file.format])
         return OutputFile(file.format, key, file.bytes, file.audio_s, file.sha256, chapter)
 
-    def record(self, claim: AssemblyClaim, outputs: list[OutputFile]) -> None:
+    def _put(self, claim: AssemblyClaim, name: str, stem: str, path: Path, info: FormatInfo) -> str:
+        key = f"jobs/{claim.uid}/{claim.token}/{name}.{info.extension}"
+        filename = f"{stem}.{info.extension}"
+        self.persist(
+            lambda: self.storage.put_file(key, path, media_type=info.media_type, filename=filename)
+        )
+        return key
+
+    def record(self, claim: AssemblyClaim, stored: Stored) -> None:
         """End the job; if somebody else did, these files are deleted."""
         encode_s = time.monotonic() - self.started
+        outputs = stored.audio
         try:
             self.persist(
                 lambda: self.ledger.finish_job(
@@ -184,10 +233,11 @@ class Assembling(Stage):
                     warnings=self.warnings,
                     chapters=self.chapters,
                     chapter_files=self.chapter_files,
+                    captions=stored.captions,
                 )
             )
         except LostLease:
-            self.storage.delete([output.key for output in outputs])
+            self.storage.delete([*(o.key for o in outputs), *(c.key for c in stored.captions)])
             raise
         sums = [output.sha256 for output in outputs]
         reached(Step.ASSEMBLE_RECORDED, job=claim.uid, sha256=sums)

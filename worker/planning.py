@@ -187,6 +187,7 @@ class Planning(Stage):
                 chars_done=claim.chars_done + sliced.consumed,
                 final=window.final,
                 warnings=self._warnings(claim, sliced, others),
+                spoken=[s.spoken for s in sliced.segments] if claim.spec.captions else (),
                 chapters=[
                     ChapterRecord(chapter.title, claim.segments_total + chapter.segment)
                     for chapter in sliced.chapters

@@ -56,14 +56,14 @@ def synth(stage: "Rendering") -> bool:
 
 
 def assemble(stage: "Assembling") -> bool:
-    """Segment audio → one file per format. Returns whether more waits."""
+    """Segment audio → one file per format, and captions. Returns whether more waits."""
     claim = stage.ledger.claim_assembly(long_most=stage.long_most)
     if claim is None:
         return False
     with stage.busy(claim):
         files = stage.encode(claim)
-        outputs = stage.store(claim, files)
-        stage.record(claim, outputs)
+        stored = stage.store(claim, files)
+        stage.record(claim, stored)
     return claim.more
 
 

@@ -272,6 +272,41 @@ class Intake:
             ]
         return found
 
+    async def segments_from(self, uid: str, first: int, most: int) -> list[SegmentRecord]:
+        """Return up to `most` planned segments from `first` on."""
+        names = [str(index) for index in range(first, first + most)]
+        rows = await cast(
+            "Awaitable[list[str | None]]", self.client.hmget(f"kc:job:{uid}:segments", names)
+        )
+        return [
+            SegmentRecord.from_json(index, row)
+            for index, row in enumerate(rows, first)
+            if row is not None
+        ]
+
+    async def spoken(self, uid: str, first: int, stop: int) -> list[tuple[int, str]] | None:
+        """Return what segments `first` to `stop` (excluded) say, for jobs with captions.
+
+        Returns:
+            For each planned slice that holds some of them, its first segment and what
+            `shared.spoken.decode` reads; None once the job has ended, which forgets it.
+        """
+        key = f"kc:job:{uid}:words"
+        found = await cast("Awaitable[list[str]]", self.client.hkeys(key))
+        begins = sorted(map(int, found))
+        wanted = [
+            begin
+            for begin, after in zip(begins, [*begins[1:], stop], strict=True)
+            if begin < stop and (after > first or begin == begins[-1])
+        ]
+        if not wanted:
+            return None
+        rows = await cast(
+            "Awaitable[list[str | None]]", self.client.hmget(key, [str(begin) for begin in wanted])
+        )
+        slices = [(begin, row) for begin, row in zip(wanted, rows, strict=True) if row is not None]
+        return slices if len(slices) == len(wanted) else None
+
     async def warnings(self, uid: str) -> list[dict[str, Any]]:
         """Return the job's warnings, the first hundred."""
         rows = await cast(

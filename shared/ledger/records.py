@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from shared.formats import AudioFormat
+from shared.formats import AudioFormat, CaptionFormat
 from shared.languages import Language
 from shared.ledger.states import DeliveryStatus, JobStatus, Lane, SegmentStatus
 from shared.manifest import EngineStamp
@@ -33,6 +33,7 @@ class JobSpec:
         author: of the work, likewise.
         split: whether each chapter gets files of its own besides.
         loudness_lufs: how loud all of it together is made; None leaves it as it is.
+        captions: files of word and sentence times to be made beside the audio.
     """
 
     voice: str
@@ -49,6 +50,7 @@ class JobSpec:
     author: str = ""
     split: bool = False
     loudness_lufs: float | None = None
+    captions: tuple[CaptionFormat, ...] = ()
 
     @property
     def mix(self) -> VoiceMix:
@@ -70,6 +72,7 @@ class JobSpec:
         fields = json.loads(text)
         fields["language"] = Language(fields["language"])
         fields["outputs"] = tuple(AudioFormat(name) for name in fields["outputs"])
+        fields["captions"] = tuple(CaptionFormat(name) for name in fields.get("captions", ()))
         return cls(**fields)
 
 
@@ -234,6 +237,22 @@ class JobPace:
 
 
 @dataclass(frozen=True)
+class CaptionFile:
+    """One stored file of a finished job's captions.
+
+    Attributes:
+        key: in object storage.
+        bytes: its size.
+        sha256: 64 hex digits over the file.
+    """
+
+    format: CaptionFormat
+    key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class JobRecord:
     """A job as the ledger knows it; times are seconds since 1970, UTC."""
 
@@ -274,6 +293,7 @@ class JobRecord:
     plan_chars: int = 0
     pace: JobPace = JobPace()
     chapters_total: int = 0
+    captions: tuple[CaptionFile, ...] = ()
 
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> "JobRecord":
@@ -283,6 +303,10 @@ class JobRecord:
             return float(fields[name]) / 1000 if name in fields else None
 
         result = json.loads(fields.get("result", "[]"))
+        captions = tuple(
+            CaptionFile(**{**item, "format": CaptionFormat(item["format"])})
+            for item in json.loads(fields.get("captions", "[]"))
+        )
         stand_in = fields.get("stand_in")
         return cls(
             uid=fields["uid"],
@@ -324,6 +348,7 @@ class JobRecord:
             batch=fields.get("batch"),
             plan_chars=int(fields.get("plan_chars", 0)),
             pace=JobPace.from_hash(fields),
+            captions=captions,
         )
 
 

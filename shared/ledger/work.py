@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, cast
 
 import redis
@@ -20,11 +21,18 @@ from shared.ledger.messages import (
     SegmentClaim,
     SegmentPayload,
 )
-from shared.ledger.records import ChapterRecord, JobSpec, OutputFile, SegmentRecord
+from shared.ledger.records import (
+    CaptionFile,
+    ChapterRecord,
+    JobSpec,
+    OutputFile,
+    SegmentRecord,
+)
 from shared.ledger.scripts import script, text
 from shared.ledger.speech import speech_of
 from shared.ledger.states import DeliveryStatus
 from shared.manifest import EngineManifest, EngineStamp
+from shared.spoken import SpokenSegment, decode, encode
 
 ALIKE_RATIO = 1.5
 """Longest over shortest phoneme count in one batch: padding costs as much as speech."""
@@ -138,10 +146,12 @@ class WorkLedger:
         warnings: Sequence[dict[str, Any]] = (),
         chapters: Sequence[ChapterRecord] = (),
         state: PlanState = NOTHING_YET,
+        spoken: Sequence[SpokenSegment] = (),
     ) -> None:
         """Record one planned slice; with `final` the job has no more text.
 
-        The next slice is claimed with `state`.
+        The next slice is claimed with `state`. What the segments say (`spoken`, one each) is kept
+        until the job ends.
         """
         slice_ = {
             "segments": [segment.to_wire() for segment in segments],
@@ -156,7 +166,10 @@ class WorkLedger:
             ],
             "state": state.to_json(),
         }
-        self._run("add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_))
+        words = encode(spoken) if spoken else ""
+        self._run(
+            "add_segments", claim.uid, claim.token, self.incarnation, json.dumps(slice_), words
+        )
 
     # Synth
 
@@ -307,6 +320,21 @@ class WorkLedger:
         rows = self.client.lrange(f"kc:job:{uid}:chapters", 0, -1)
         return [ChapterRecord.from_json(text(row)) for row in rows]
 
+    def spoken_slices(self, uid: str) -> list[int]:
+        """Return the first segment of each planned slice whose words are kept, ascending."""
+        return sorted(int(first) for first in self.client.hkeys(f"kc:job:{uid}:words"))
+
+    def spoken(self, uid: str, first: int) -> list[SpokenSegment]:
+        """Return what the segments of a slice say.
+
+        Raises:
+            LostLease: the job has ended, and this is forgotten with it.
+        """
+        row = self.client.hget(f"kc:job:{uid}:words", str(first))
+        if row is None:
+            raise LostLease(f"The words of {uid} are gone.")
+        return decode(row)
+
     def is_open(self, uid: str) -> bool:
         """Return whether the job still wants work done."""
         status = self.client.hget(f"kc:job:{uid}", "status")
@@ -325,6 +353,7 @@ class WorkLedger:
         warnings: Sequence[dict[str, Any]] = (),
         chapters: Sequence[ChapterRecord] = (),
         chapter_files: Sequence[OutputFile] = (),
+        captions: Sequence[CaptionFile] = (),
     ) -> None:
         """Record the stored files: the job has succeeded, and its webhook row is written.
 
@@ -335,6 +364,7 @@ class WorkLedger:
             warnings: of assembling.
             chapters: with their places in the audio.
             chapter_files: files of single chapters.
+            captions: files of word and sentence times.
         """
         self._run(
             "finish_job",
@@ -352,6 +382,7 @@ class WorkLedger:
                     for file in chapter_files
                 }
             ),
+            json.dumps([asdict(file) for file in captions]),
         )
 
     def fail_stage(

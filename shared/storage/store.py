@@ -138,6 +138,16 @@ class Storage:
                 chunk = obstore.get_range(self._store, key, start=first, end=last)
             yield chunk.to_bytes()
 
+    async def get_start_async(self, key: str, most: int) -> bytes:
+        """Return the first `most` bytes of an object that has no fewer.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        with self._finding(key):
+            start = await obstore.get_range_async(self._store, check_key(key), start=0, end=most)
+            return start.to_bytes()
+
     async def stream_async(
         self, key: str, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:

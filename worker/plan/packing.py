@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shared.spoken import SpokenSegment, SpokenSentence, SpokenWord, gaps
 from worker.plan.markup import Silence
 from worker.plan.segment import PlannedSegment, PlanWarning, SegmentKind
 
@@ -34,6 +35,7 @@ class Sentence:
         text: as spoken.
         phonemes: 1 to 510 symbols of the model's alphabet, audible.
         unknown: words in it that have no sound.
+        words: those that have one, placed in the sentence's own text and phonemes.
     """
 
     start: int
@@ -41,6 +43,7 @@ class Sentence:
     text: str
     phonemes: str
     unknown: tuple[str, ...] = ()
+    words: tuple[SpokenWord, ...] = ()
 
 
 class Packer:
@@ -105,11 +108,38 @@ def _fits(length: int, more: int) -> bool:
 
 def _join(sentences: list[Sentence], joiner: str) -> PlannedSegment:
     unknown = dict.fromkeys(word for sentence in sentences for word in sentence.unknown)
+    phonemes = " ".join(sentence.phonemes for sentence in sentences)
     return PlannedSegment(
         SegmentKind.SPEECH,
         sentences[0].start,
         sentences[-1].end,
         text=joiner.join(sentence.text for sentence in sentences),
-        phonemes=" ".join(sentence.phonemes for sentence in sentences),
+        phonemes=phonemes,
         warnings=tuple(PlanWarning("oov_word", word) for word in unknown),
+        spoken=SpokenSegment(len(phonemes), tuple(_placed(sentences, phonemes))),
     )
+
+
+def _placed(sentences: list[Sentence], phonemes: str) -> Iterator[SpokenSentence]:
+    """Yield the sentences as they stand in the segment's `phonemes`."""
+    first = 0
+    for sentence in sentences:
+        last = first + len(sentence.phonemes)
+        words = tuple(
+            word._replace(
+                first=word.first + first,
+                last=word.last + first,
+                gaps=gaps(phonemes, word.first + first, word.last + first),
+            )
+            for word in sentence.words
+        )
+        yield SpokenSentence(
+            sentence.start,
+            sentence.end,
+            sentence.text,
+            first,
+            last,
+            gaps(phonemes, first, last),
+            words,
+        )
+        first = last + 1

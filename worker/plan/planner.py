@@ -7,7 +7,6 @@ A paragraph is packed by itself, so an edit changes the segments of its own para
 """
 
 import math
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -30,6 +29,7 @@ from worker.plan.segment import (
 )
 from worker.plan.sentences import cut_point, opening_clause, sentences
 from worker.plan.stretches import stretches
+from worker.plan.words import composed, placed_words
 
 MIN_WINDOW_CHARS = 8192
 """A window this long always gets on, whatever is in it; a shorter one may have to be given more."""
@@ -271,7 +271,7 @@ class Planner:
             return
         overrides = [override for override in piece.overrides if override.asks]
         # An override's place counts characters, so text that has one is left as it is.
-        text = piece.text if overrides else unicodedata.normalize("NFC", piece.text)
+        text, places = (piece.text, None) if overrides else composed(piece.text)
         said = self.g2p(language).pronounce(text, overrides)
         found.guessed |= said.guessed
         phonemes = keep_known(said.phonemes)
@@ -283,11 +283,13 @@ class Planner:
                 return
         start, end = piece.starts[0], piece.ends[-1]
         if is_audible(phonemes):
+            words = placed_words(piece, places, said, phonemes[:MAX_PHONEMES])
             for i in range(0, len(phonemes), MAX_PHONEMES):
                 # A second round is for what can't be cut, like a letter under 1,000 accents.
+                shown = piece.text if i == 0 else ""
                 said_now = phonemes[i : i + MAX_PHONEMES]
-                yield Sentence(start, end, piece.text if i == 0 else "", said_now, said.unknown)
-                start = end
+                yield Sentence(start, end, shown, said_now, said.unknown, words)
+                start, words = end, ()
         elif any(map(str.isalnum, piece.text)):
             found.warnings.extend(PlanWarning("oov_word", word) for word in said.unknown)
             found.warnings.append(PlanWarning("unspeakable_text", piece.text[:100]))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shared.languages import Language
+from shared.spoken import PAUSE, SpokenSegment
 
 
 class SegmentKind(StrEnum):
@@ -40,6 +41,7 @@ class PlannedSegment:
         warnings: about this segment.
         voice: as a mark in the input names it; empty where the job's own speaks.
         language: of that voice, where that is not the job's; else None.
+        spoken: which phonemes say which words.
     """
 
     kind: SegmentKind
@@ -51,6 +53,7 @@ class PlannedSegment:
     warnings: tuple[PlanWarning, ...] = field(default=())
     voice: str = ""
     language: Language | None = None
+    spoken: SpokenSegment = PAUSE
 
 
 @dataclass(frozen=True)

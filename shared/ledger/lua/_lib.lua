@@ -299,6 +299,12 @@ local function spare_lexicon(digest)
   local f = redis.call('HMGET', lexicon_key(digest), 'owner', 'bytes')
   if f[1] then redis.call('HINCRBY', 'kc:lexicon_bytes', f[1], -f[2]) end
   redis.call('DEL', lexicon_key(digest))
+-- Keeps a warning, or counts it where there are many already.
+local function warn(uid, warning)
+  if redis.call('LLEN', job_key(uid, 'warnings')) < WARNINGS then
+    redis.call('RPUSH', job_key(uid, 'warnings'), warning)
+  end
+  redis.call('HINCRBY', job_key(uid), 'warnings_total', 1)
 end
 
 -- Keeps a warning, or counts it where there are many already.
@@ -329,7 +335,7 @@ local function end_job(uid, status, now, fields)
   for _, member in ipairs(redis.call('ZRANGE', job_key(uid, 'ready'), 0, -1)) do
     drop_ready(uid, member)
   end
-  redis.call('DEL', job_key(uid, 'input'), job_key(uid, 'payload'))
+  redis.call('DEL', job_key(uid, 'input'), job_key(uid, 'payload'), job_key(uid, 'words'))
   redis.call('DECRBY', 'kc:queued_chars', f[2])
   redis.call('DECRBY', 'kc:queued_chars:' .. f[3], f[2])
   redis.call('DECR', 'kc:queued_jobs')

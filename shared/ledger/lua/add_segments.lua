@@ -1,6 +1,6 @@
 -- One planned slice. ARGV: uid, token, incarnation, slice as JSON {segments, bytes, chars, final,
--- warnings, speech, chapters, state}. Each segment is {record, payload or nil}; the state is handed
--- out with the next slice.
+-- warnings, speech, chapters, state}, and what the segments say or ''. Each segment is {record,
+-- payload or nil}; the state is handed out with the next slice.
 local uid, token, incarnation = ARGV[1], ARGV[2], ARGV[3]
 local slice = cjson.decode(ARGV[4])
 local now = now_ms()
@@ -10,6 +10,7 @@ local f = redis.call('HMGET', job, 'status', 'plan_token', 'total', 'plan_chars'
 if f[2] ~= token or is_terminal(f[1]) then return lost('plan of ' .. uid) end
 
 local index = tonumber(f[3])
+if (ARGV[5] or '') ~= '' then redis.call('HSET', job_key(uid, 'words'), index, ARGV[5]) end
 local waiting, to_render = false, 0
 for _, planned in ipairs(slice.segments) do
   local segment = planned.record

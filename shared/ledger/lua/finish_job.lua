@@ -1,5 +1,6 @@
 -- A job's files are stored. ARGV: uid, token, incarnation, worker, result as JSON, encode seconds,
--- warnings and chapters as JSON lists of texts, files of chapters as JSON {"<chapter>.<format>": text}.
+-- warnings and chapters as JSON lists of texts, files of chapters as JSON {"<chapter>.<format>": text},
+-- captions as JSON.
 local uid, token = ARGV[1], ARGV[2]
 
 -- What encoding takes, by the formats asked for and how long the audio is: a short one is mostly
@@ -36,5 +37,7 @@ end
 for name, file in pairs(cjson.decode(ARGV[9] or '{}')) do
   redis.call('HSET', job_key(uid, 'files'), name, file)
 end
-end_job(uid, 'succeeded', now_ms(), { result = ARGV[5], encode_s = ARGV[6] })
+local captions = ARGV[10] or '[]'
+end_job(uid, 'succeeded', now_ms(),
+  { result = ARGV[5], encode_s = ARGV[6], captions = captions ~= '[]' and captions or nil })
 return 1

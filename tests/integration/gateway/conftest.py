@@ -22,12 +22,13 @@ from gateway.serve import Server, bind, make_server
 from shared.formats import AudioFormat
 from shared.languages import Language
 from shared.ledger.messages import NewSegment, RenderedSegment, SegmentPayload
-from shared.ledger.records import ChapterRecord, OutputFile
+from shared.ledger.records import CaptionFile, ChapterRecord, OutputFile
 from shared.ledger.states import DeliveryStatus
 from shared.ledger.work import WorkLedger
 from shared.lookup import Resolver
 from shared.manifest import EngineManifest, EngineName
 from shared.settings import Settings, load_settings
+from shared.spoken import PAUSE, SpokenSegment, SpokenSentence, SpokenWord
 from shared.storage import Storage, open_storage
 from tests.conftest import free_port
 
@@ -41,6 +42,9 @@ MANIFEST = EngineManifest(
     uses_text=True,
 )
 
+HELLO = SpokenSegment(
+    6, (SpokenSentence(0, 6, "Hello.", 0, 6, 0, (SpokenWord(0, 5, 0, 5, 0, 6),)),)
+)
 AUDIO = bytes(range(256)) * 40
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -91,6 +95,7 @@ class Cluster:
             NewSegment(0, 6, payload=self._payload(claim.uid)),
             NewSegment(6, 6, samples=12_000),
         ]
+        spoken = [HELLO, PAUSE] if claim.spec.captions else []
         self.worker.add_segments(
             claim,
             segments,
@@ -99,6 +104,7 @@ class Cluster:
             final=True,
             warnings=warnings,
             chapters=chapters,
+            spoken=spoken,
         )
         return claim.uid
 
@@ -134,7 +140,13 @@ class Cluster:
                 self.storage.put(key, data)
             digest = hashlib.sha256(data).hexdigest()
             outputs.append(OutputFile(AudioFormat(output), key, len(data), 1.5, digest))
-        self.worker.finish_job(claim, outputs, encode_s=0.1)
+        captions = []
+        for name in claim.spec.captions:
+            key = f"jobs/{claim.uid}/{claim.token}/captions.{name}"
+            data = f"captions as {name}".encode()
+            self.storage.put(key, data)
+            captions.append(CaptionFile(name, key, len(data), hashlib.sha256(data).hexdigest()))
+        self.worker.finish_job(claim, outputs, encode_s=0.1, captions=captions)
 
     def succeed(self, text: str = "Hello there.", **fields: Any) -> dict[str, Any]:
         job = self.submit(text, **fields)

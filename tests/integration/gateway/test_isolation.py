@@ -38,6 +38,9 @@ PER_JOB: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("HEAD", "/v1/jobs/{job_id}/audio"): [{}, {"params": {"partial": "1"}}],
     ("GET", "/v1/jobs/{job_id}/events"): [{}, {"headers": {"Last-Event-ID": "1-24000"}}],
     ("GET", "/v1/jobs/{job_id}/segments/{index}/audio"): [{}, {"headers": {"Range": "bytes=0-9"}}],
+    ("GET", "/v1/jobs/{job_id}/captions.srt"): [{}],
+    ("GET", "/v1/jobs/{job_id}/captions.vtt"): [{}],
+    ("GET", "/v1/jobs/{job_id}/captions.json"): [{}, {"params": {"partial": "1"}}],
     ("GET", "/v1/jobs/{job_id}/deliveries"): [{}],
     ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/replay"): [{}],
 }
@@ -138,7 +141,7 @@ def two(start: Starter, tmp_path: Path) -> Iterator[Two]:
     _, one = add_key(keys, "one")
     _, two = add_key(keys, "two")
     cluster = start(api_keys_file=keys, key=one, webhook_secret=SECRET)
-    fields: dict[str, Any] = {"metadata": {"what": WORD}, "custom_id": WORD}
+    fields: dict[str, Any] = {"metadata": {"what": WORD}, "custom_id": WORD, "timestamps": True}
     hook = {"webhook": {"url": HOOK}}
     jobs = {
         "succeeded": cluster.succeed(f"{WORD} text.", **fields, **hook),

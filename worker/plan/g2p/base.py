@@ -1,11 +1,11 @@
 """What every language's G2P promises."""
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from shared.alphabet import is_audible
+from worker.plan.g2p.word_spans import WordSpan, moved, squeezed
 from worker.plan.markup import Override
 
 
@@ -18,11 +18,22 @@ class Pronunciation:
         unknown: the words that have no sound in `phonemes`, in order.
         guessed: words that stand in no dictionary, each with how rules have it said; only where
             the language has a dictionary.
+        words: those that have one, ascending, without overlap.
     """
 
     phonemes: str
     unknown: tuple[str, ...] = ()
     guessed: tuple[tuple[str, str], ...] = ()
+    words: tuple[WordSpan, ...] = ()
+
+    def stripped(self) -> "Pronunciation":
+        """Return the same without white space around the phonemes."""
+        phonemes = self.phonemes.strip()
+        before = len(self.phonemes) - len(self.phonemes.lstrip())
+        last = len(phonemes)
+        # A silent word may stand where white space was.
+        places = [min(max(i - before, 0), last) for i in range(len(self.phonemes) + 1)]
+        return replace(self, phonemes=phonemes, words=moved(self.words, places))
 
 
 class G2P(Protocol):
@@ -52,20 +63,27 @@ def join_around(
     """
     parts: list[str] = []
     unknown: list[str] = []
-    position = 0
+    words: list[WordSpan] = []
+    position = length = 0
     for override in (*overrides, None):
         end = len(text) if override is None else override.start
         if override is not None and not override.phonemes:
             continue
         between = text[position:end]
-        said = speak(between) if between.strip() else Pronunciation("")
+        said = speak(between).stripped() if between.strip() else Pronunciation("")
         unknown.extend(said.unknown)
         left = " " if between[:1].isspace() else ""
         right = " " if between[-1:].isspace() else ""
-        parts.append(left + said.phonemes.strip() + right)
+        words += [word.shifted(position, length + len(left)) for word in said.words]
+        parts.append(left + said.phonemes + right)
+        length += len(parts[-1])
         if override is not None:
             parts.append(override.phonemes)
+            after = length + len(override.phonemes)
+            words.append(WordSpan(override.start, override.end, length, after))
+            length = after
             if not is_audible(override.phonemes):
                 unknown.append(text[override.start : override.end])
             position = override.end
-    return Pronunciation(re.sub(r"\s+", " ", "".join(parts)).strip(), tuple(unknown))
+    phonemes, places = squeezed("".join(parts))
+    return Pronunciation(phonemes, tuple(unknown), words=moved(words, places))

@@ -13,6 +13,7 @@ from worker.plan.g2p.english_tags import tag_words
 from worker.plan.g2p.espeak import MAX_RUN_CHARS, break_long_runs, drop_switch_flags, load_espeak
 from worker.plan.g2p.scripts import drop_foreign
 from worker.plan.g2p.third_party import load, missing, torch_kept_out
+from worker.plan.g2p.word_spans import WordSpan, locate, moved, squeezed
 from worker.plan.markup import Override
 
 TAGGER = "en_core_web_sm"
@@ -72,18 +73,17 @@ class EnglishG2P:
         """Pronounce a sentence; see `G2P.pronounce`."""
         readable, foreign = drop_foreign(text, overrides, self._language)
         tokens = self.tokens(readable, overrides)
-        phonemes = "".join(
-            (token.phonemes or "") + (" " if token.whitespace else "") for token in tokens
-        ).strip()
+        phonemes, words = _put_together(readable, tokens)
         if foreign:
-            phonemes = " ".join(phonemes.split())
+            phonemes, places = squeezed(phonemes)
+            words = moved(words, places)
         unknown = tuple(
             token.text
             for token in tokens
             if any(map(str.isalnum, token.text)) and not is_audible(token.phonemes or "")
         )
         guessed = tuple((token.text, token.phonemes) for token in tokens if _is_guessed(token))
-        return Pronunciation(phonemes, foreign + unknown, guessed)
+        return Pronunciation(phonemes, foreign + unknown, guessed, words)
 
     def tokens(self, text: str, overrides: Sequence[Override] = ()) -> list[Any]:
         """Return misaki's tokens (`MToken`), as upstream's `KPipeline.en_tokenize` takes them."""
@@ -142,6 +142,21 @@ def _is_guessed(token: Any) -> bool:
     # misaki writes a rating into the token or into its extras, wherever it stands at that moment.
     ratings = (token._.rating, getattr(token, "rating", None))
     return ESPEAK_RATING in ratings and is_audible(token.phonemes or "")
+
+
+def _put_together(text: str, tokens: Sequence[Any]) -> tuple[str, tuple[WordSpan, ...]]:
+    """Return all phonemes, as upstream's `tokens_to_ps` does, and the words that have any."""
+    parts: list[str] = []
+    said: list[tuple[str, int, int]] = []
+    length = 0
+    for token in tokens:
+        phonemes = token.phonemes or ""
+        heard = len(phonemes) if is_audible(phonemes) else 0
+        said.append((token.text, length, length + heard))
+        parts.append(phonemes + (" " if token.whitespace else ""))
+        length += len(parts[-1])
+    together = Pronunciation("".join(parts), words=locate(text, said)).stripped()
+    return together.phonemes, together.words
 
 
 def _gaps(text: str) -> set[int]:

@@ -3,14 +3,17 @@
 import logging
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from shared.alphabet import is_audible
 from shared.errors import LanguageUnavailable
 from shared.languages import Language
+from worker.plan.g2p.alignment import align, runs_of, words_of
 from worker.plan.g2p.base import Pronunciation, join_around
 from worker.plan.g2p.scripts import drop_foreign, plain_digits
 from worker.plan.g2p.third_party import load, missing
+from worker.plan.g2p.word_spans import WordSpan
 from worker.plan.markup import Override
 
 VOICES: dict[Language, str] = {
@@ -73,19 +76,29 @@ class EspeakG2P:
             )
         self._language = language
         self._g2p = load_espeak().EspeakG2P(language=VOICES[language])
+        self._alone = lru_cache(maxsize=20_000)(self._phonemes)
 
     def pronounce(self, text: str, overrides: Sequence[Override] = ()) -> Pronunciation:
         """Pronounce a sentence; see `G2P.pronounce`."""
         readable, foreign = drop_foreign(text, overrides, self._language)
         said = join_around(readable, overrides, self._speak)
-        return Pronunciation(said.phonemes, foreign + said.unknown)
+        return Pronunciation(said.phonemes, foreign + said.unknown, words=said.words)
 
     def _speak(self, text: str) -> Pronunciation:
-        plain = break_long_runs(self._numbers(plain_digits(text).translate(_STOPS)))
-        phonemes = drop_switch_flags(self._g2p(plain)[0])
+        phonemes = self._phonemes(text)
         if is_audible(phonemes) or not any(map(str.isalnum, text)):
-            return Pronunciation(phonemes)
+            return Pronunciation(phonemes, words=self._words(text, phonemes))
         return Pronunciation("", tuple(re.findall(r"\w+", text)))
+
+    def _phonemes(self, text: str) -> str:
+        plain = break_long_runs(self._numbers(plain_digits(text).translate(_STOPS)))
+        return drop_switch_flags(self._g2p(plain)[0])
+
+    def _words(self, text: str, phonemes: str) -> tuple[WordSpan, ...]:
+        words, runs = words_of(text), runs_of(phonemes)
+        if len(words) == len(runs):
+            return tuple(WordSpan(*word, *run) for word, run in zip(words, runs, strict=True))
+        return align(words, [self._alone(text[start:end]) for start, end in words], phonemes)
 
     def _numbers(self, text: str) -> str:
         """Write decimals in words: what cuts the text at punctuation would cut 3,14 in two."""

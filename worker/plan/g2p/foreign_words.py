@@ -6,8 +6,11 @@ from collections.abc import Callable
 from shared.languages import Language
 from worker.plan.g2p.base import Pronunciation
 from worker.plan.g2p.english import EnglishG2P
+from worker.plan.g2p.word_spans import moved, without
 
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ](?:[A-Za-zÀ-ɏ'’.&\- ]*[A-Za-zÀ-ɏ])?")
+
+_NEEDLESS_SPACE = re.compile(r" (?=[,.;:!?…)”])|(?<=[(“]) ")
 
 
 class EnglishWithin:
@@ -23,20 +26,24 @@ class EnglishWithin:
 
     def __call__(self, text: str) -> Pronunciation:
         """Pronounce text of mixed scripts."""
-        parts: list[Pronunciation] = []
+        parts: list[tuple[int, Pronunciation]] = []
         position = 0
         for match in _LATIN.finditer(text):
-            parts.append(self._speak_if_any(text[position : match.start()]))
+            parts.append((position, self._speak_if_any(text[position : match.start()])))
             if self._english is None:
                 self._english = EnglishG2P(Language.AMERICAN_ENGLISH)
-            parts.append(self._english.pronounce(match[0]))
+            parts.append((match.start(), self._english.pronounce(match[0])))
             position = match.end()
-        parts.append(self._speak_if_any(text[position:]))
-        phonemes = " ".join(part.phonemes for part in parts if part.phonemes)
-        return Pronunciation(
-            re.sub(r" (?=[,.;:!?…)”])|(?<=[(“]) ", "", phonemes),
-            tuple(word for part in parts for word in part.unknown),
-        )
+        parts.append((position, self._speak_if_any(text[position:])))
+        unknown = tuple(word for _, part in parts for word in part.unknown)
+        phonemes, words = "", []
+        for start, part in parts:
+            if part.phonemes:
+                phonemes += " " if phonemes else ""
+                words += [word.shifted(start, len(phonemes)) for word in part.words]
+                phonemes += part.phonemes
+        phonemes, places = without(_NEEDLESS_SPACE, phonemes)
+        return Pronunciation(phonemes, unknown, words=moved(words, places))
 
     def _speak_if_any(self, text: str) -> Pronunciation:
         return self._speak(text) if text.strip() else Pronunciation("")

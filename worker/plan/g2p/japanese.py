@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shared.alphabet import is_audible
@@ -12,6 +12,7 @@ from worker.plan.g2p.base import Pronunciation, join_around
 from worker.plan.g2p.foreign_words import EnglishWithin
 from worker.plan.g2p.scripts import drop_foreign, plain_digits
 from worker.plan.g2p.third_party import load, missing
+from worker.plan.g2p.word_spans import locate
 from worker.plan.markup import Override
 
 _PACKAGES = ("misaki", "fugashi", "jaconv", "mojimoji")
@@ -41,6 +42,7 @@ class JapaneseG2P:
         self._cutlet._romaji_word = self._read_word
         self._read = cutlet.Cutlet._romaji_word
         self._unknown: list[str] = []
+        self._read_words: list[tuple[str, str]] = []
         self._speak_mixed = EnglishWithin(self._speak)
 
     @property
@@ -52,14 +54,15 @@ class JapaneseG2P:
         """Pronounce a sentence; see `G2P.pronounce`."""
         readable, foreign = drop_foreign(text, overrides, Language.JAPANESE)
         said = join_around(plain_digits(readable), overrides, self._speak_mixed)
-        return Pronunciation(said.phonemes, foreign + said.unknown)
+        return Pronunciation(said.phonemes, foreign + said.unknown, words=said.words)
 
     def _speak(self, text: str) -> Pronunciation:
-        self._unknown = []
+        self._unknown, self._read_words = [], []
         phonemes, _ = self._cutlet(_numbers_in_kana(text))
         # Cutlet writes parentheses as angles, which the model can't read.
         phonemes = phonemes.replace("«", "(").replace("»", ")")
-        return Pronunciation(phonemes, tuple(self._unknown))
+        words = locate(text, _places(self._read_words, phonemes))
+        return Pronunciation(phonemes, tuple(self._unknown), words=words)
 
     def _read_word(self, word: Any) -> str:
         """Read one of MeCab's words, and remember it when misaki has no reading for it."""
@@ -70,7 +73,22 @@ class JapaneseG2P:
         spoken = any(map(str.isalnum, word.surface)) and word.surface not in ("ー", "っ", "ッ")
         if spoken and not is_audible(phonemes):
             self._unknown.append(word.surface)
+        self._read_words.append((word.surface, phonemes))
         return phonemes
+
+
+def _places(read: Sequence[tuple[str, str]], phonemes: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each word with its place in what Cutlet made of all."""
+    position = 0
+    for surface, reading in read:
+        first = -1
+        # Cutlet puts spaces in and takes them out, and leaves out a small tsu without a reading.
+        for symbol in reading:
+            at = phonemes.find(symbol, position, position + 3)
+            if at >= 0:
+                first = at if first < 0 else first
+                position = at + 1
+        yield surface, max(first, 0), position if first >= 0 else 0
 
 
 def _numbers_in_kana(text: str) -> str:

@@ -13,6 +13,7 @@ from worker.plan.g2p.base import Pronunciation, join_around
 from worker.plan.g2p.foreign_words import EnglishWithin
 from worker.plan.g2p.scripts import drop_foreign, plain_digits
 from worker.plan.g2p.third_party import load, missing
+from worker.plan.g2p.word_spans import locate
 from worker.plan.markup import Override
 
 _PACKAGES = ("misaki", "jieba", "pypinyin", "cn2an", "ordered_set")
@@ -50,19 +51,27 @@ class MandarinG2P:
         """Pronounce a sentence; see `G2P.pronounce`."""
         readable, foreign = drop_foreign(text, overrides, Language.MANDARIN)
         said = join_around(plain_digits(readable), overrides, self._speak_mixed)
-        return Pronunciation(said.phonemes, foreign + said.unknown)
+        return Pronunciation(said.phonemes, foreign + said.unknown, words=said.words)
 
     def _speak(self, text: str) -> Pronunciation:
+        source = text
         text = self._misaki.map_punctuation(self._numbers(text.translate(_PUNCTUATION)))
-        parts: list[str] = []
+        phonemes = ""
         unknown: list[str] = []
+        words: list[tuple[str, int, int]] = []
         for i, run in enumerate(_HAN.split(text)):
             if i % 2 == 0:  # What stands between the runs of Chinese.
-                parts.append(run)
+                phonemes += run.replace(_COMBINING_BELOW, "")
                 continue
-            words = [self._say_word(word, unknown) for word in self._jieba.lcut(run)]
-            parts.append(" ".join(word for word in words if word))
-        return Pronunciation("".join(parts).replace(_COMBINING_BELOW, ""), tuple(unknown))
+            space = ""
+            for word in self._jieba.lcut(run):
+                said = self._say_word(word, unknown).replace(_COMBINING_BELOW, "")
+                first = len(phonemes) + len(space)
+                words.append((word, first, first + len(said)))
+                if said:
+                    phonemes += space + said
+                    space = " "
+        return Pronunciation(phonemes, tuple(unknown), words=locate(source, words))
 
     def _say_word(self, word: str, unknown: list[str]) -> str:
         try:
