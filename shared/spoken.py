@@ -8,7 +8,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 GAP_BEFORE, GAP_AFTER = 1, 2
 
@@ -92,15 +92,14 @@ def decode(text: str | bytes) -> list[SpokenSegment]:
     """Decode what `encode` wrote."""
     rows = json.loads(zlib.decompress(base64.b64decode(text)).decode("utf-8", "surrogatepass"))
     return [
-        SpokenSegment(
-            phonemes,
-            tuple(
-                SpokenSentence(*fields, tuple(_words(fields[0], fields[3], numbers)))
-                for *fields, numbers in sentences
-            ),
-        )
-        for phonemes, sentences in rows
+        SpokenSegment(phonemes, tuple(map(_sentence, sentences))) for phonemes, sentences in rows
     ]
+
+
+def _sentence(row: Sequence[Any]) -> SpokenSentence:
+    start, end, text, first, last, around, numbers = row
+    words = tuple(_words(start, first, numbers))
+    return SpokenSentence(start, end, text, first, last, around, words)
 
 
 def _deltas(sentence: SpokenSentence) -> list[int]:

@@ -85,6 +85,8 @@ class CueMaker:
         held = self.held
         if held is None or segment != self.held_segment or held.end_s - held.start_s >= LEAST_S:
             return None
+        if part.start_s - held.start_s >= LEAST_S:
+            return None  # There is time to show it by itself.
         together = _Piece(f"{held.text} {part.text}", held.start_s, part.end_s)
         return together if _fits(together) else None
 

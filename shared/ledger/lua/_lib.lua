@@ -299,6 +299,8 @@ local function spare_lexicon(digest)
   local f = redis.call('HMGET', lexicon_key(digest), 'owner', 'bytes')
   if f[1] then redis.call('HINCRBY', 'kc:lexicon_bytes', f[1], -f[2]) end
   redis.call('DEL', lexicon_key(digest))
+end
+
 -- Keeps a warning, or counts it where there are many already.
 local function warn(uid, warning)
   if redis.call('LLEN', job_key(uid, 'warnings')) < WARNINGS then
