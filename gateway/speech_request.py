@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from gateway.offload import offload
 from gateway.requests import JobRequest, parse_json, read_json_body
 from gateway.speech_names import check_model, voice_here
-from shared.formats import STREAMABLE, AudioFormat
+from shared.formats import STREAMABLE, AudioFormat, CaptionFormat
 from shared.ledger.states import Lane
 from shared.manifest import EngineManifest
 
@@ -106,7 +106,7 @@ class SpeechRequest(Lenient):
         """
         check_model(self.model, engine)
         named = self.voice if isinstance(self.voice, str) else self.voice.id
-        outputs = list(dict.fromkeys((self.download_format or self.response_format,)))
+        outputs: list[AudioFormat | CaptionFormat] = [self.download_format or self.response_format]
         if not self.stream and self.response_format not in outputs:
             outputs.insert(0, self.response_format)
         return JobRequest(

@@ -97,7 +97,7 @@ def test_lone_surrogates_are_refused_wherever_they_stand(
         ({"metadata": {"k": "v" * 513}}, "invalid_input", "metadata.k"),
         ({"metadata": {"k": 1}}, "invalid_input", "metadata.k"),
         ({"speeed": 1}, "invalid_input", "speeed"),
-        ({"timestamps": True}, "invalid_input", "timestamps"),
+        ({"timestamps": "yes"}, "invalid_input", "timestamps"),
         ({"input": "[pause:forever]"}, "invalid_markup", "input"),
         ({"input": 5}, "invalid_input", "input"),
     ],
