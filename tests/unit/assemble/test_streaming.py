@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from shared.formats import AudioFormat
+from shared.formats import STREAMABLE, AudioFormat
 from worker.assemble.encoders import AAC_DELAY_SAMPLES
 from worker.assemble.streaming import MP3_DELAY_SAMPLES, StreamEncoder
 
@@ -63,7 +63,7 @@ def test_lossy_streams_lose_nothing_but_what_files_lose(audio_format: AudioForma
     assert np.corrcoef(in_place[-12_000:], whole[-12_000:])[0, 1] > 0.98
 
 
-@pytest.mark.parametrize("audio_format", list(AudioFormat))
+@pytest.mark.parametrize("audio_format", sorted(STREAMABLE))
 def test_bytes_come_with_the_first_second_and_nearly_all_by_the_last(
     audio_format: AudioFormat,
 ) -> None:
@@ -72,7 +72,7 @@ def test_bytes_come_with_the_first_second_and_nearly_all_by_the_last(
     assert len(last) < 0.15 * sum(map(len, parts))
 
 
-@pytest.mark.parametrize("audio_format", list(AudioFormat))
+@pytest.mark.parametrize("audio_format", sorted(STREAMABLE))
 def test_the_same_blocks_give_the_same_bytes(audio_format: AudioFormat) -> None:
     whole = speech(2)
     assert streamed(audio_format, whole) == streamed(audio_format, whole)
@@ -95,7 +95,7 @@ def test_volume_is_a_factor_and_what_is_too_loud_is_clipped() -> None:
     assert double.tolist() == [0, 200, -200, 32_767, -32_768, 32_767, -32_768]
 
 
-@pytest.mark.parametrize("audio_format", list(AudioFormat))
+@pytest.mark.parametrize("audio_format", sorted(STREAMABLE))
 def test_a_stream_of_nothing_ends(audio_format: AudioFormat) -> None:
     encoder = StreamEncoder(audio_format)
     assert len(encoder.finish()) < 10_000  # FLAC leaves room for tags
