@@ -15,6 +15,7 @@ from gateway import (
     cluster,
     deliveries,
     dev,
+    estimates,
     events,
     health,
     jobs,
@@ -123,7 +124,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
-    of_jobs = (jobs, audio, captions, segments, events, deliveries, batches)
+    of_jobs = (jobs, audio, captions, segments, events, deliveries, batches, estimates)
     for part in (*of_jobs, speech, dev, models, lexicons, cluster, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from shared.ledger.intake import Intake
 from shared.ledger.outlook import Outlook, Places, eta_s
-from shared.ledger.records import JobRecord
+from shared.ledger.records import JobRecord, NewJob
 from shared.ledger.states import TERMINAL, Lane
 
 FRESH_S = 1.0
@@ -56,6 +56,16 @@ class Pace:
             return None
         asked_at, outlook = await self._outlook(job.owner, job.lane)
         return eta_s(job, places, outlook, outlook.now + self._clock() - asked_at)
+
+    async def wait_s(self, job: NewJob) -> float | None:
+        """Return seconds until a job would have ended if it were accepted now; None if unknown.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        _, outlook = await self._outlook(job.owner, job.lane)
+        record = JobRecord.before(job, outlook.now)
+        return eta_s(record, Places(plan=outlook.to_plan), outlook, outlook.now)
 
     async def _outlook(self, owner: str, lane: Lane) -> tuple[float, Outlook]:
         """Return an outlook, and when it was asked for by this process's clock."""

@@ -266,6 +266,38 @@ class BatchList(_Shape):
     after: str | None = Field(description="Cursor of the next page.")
 
 
+class OovWord(_Shape):
+    """A word that stands in no dictionary."""
+
+    word: str
+    phonemes: str | None = Field(description="How rules have it said; null: it has no sound.")
+
+
+class Problem(_Shape):
+    """What a listener, or the job itself, would suffer from."""
+
+    code: str
+    detail: str
+
+
+class Estimate(_Shape):
+    """What a job would come to if it were submitted now."""
+
+    object: Literal["estimate"]
+    segments: int | None
+    audio_s: float | None = Field(
+        description="By the seconds a phoneme that were measured here for the voice."
+    )
+    wait_s: float | None = Field(
+        description="Seconds until it would have ended; null where nothing was measured yet."
+    )
+    oov: list[OovWord]
+    problems: list[Problem] = Field(
+        description="With `language_unavailable` or `nothing_to_speak` the job would fail."
+    )
+    sampled: bool = Field(description="True: parts of a long text stand for all of it.")
+
+
 class Attempt(_Shape):
     """One try at a delivery."""
 

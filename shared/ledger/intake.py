@@ -325,6 +325,10 @@ class Intake:
         ranks = await pipe.execute()
         return [Places(*pair) for pair in zip(ranks[::2], ranks[1::2], strict=True)]
 
+    async def speech(self) -> dict[str, str]:
+        """Return what was measured of each voice; see `shared.ledger.speech`."""
+        return await cast("Awaitable[dict[str, str]]", self.client.hgetall("kc:speech"))
+
     async def outlook(self, owner: str, lane: Lane) -> Outlook:
         """Return what is ahead of an owner's jobs in a lane, and how fast it goes."""
         return Outlook.from_json(str(await self._run("outlook", lane, owner)))

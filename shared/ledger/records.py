@@ -296,6 +296,25 @@ class JobRecord:
     captions: tuple[CaptionFile, ...] = ()
 
     @classmethod
+    def before(cls, job: NewJob, now: float) -> "JobRecord":
+        """Return what a job's record would be if it were accepted now."""
+        return cls.from_hash(
+            {
+                **dict.fromkeys(("total", "done", "reused", "audio_s", "planned"), "0"),
+                "uid": job.uid,
+                "id": job.uid,
+                "owner": job.owner,
+                "status": JobStatus.QUEUED,
+                "stage": "plan",
+                "lane": job.lane,
+                "spec": job.spec.to_json(),
+                "input_chars": str(len(job.input)),
+                "created_ms": str(now * 1000),
+                "deadline_ms": str((now + job.deadline_s) * 1000),
+            }
+        )
+
+    @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> "JobRecord":
         """Read a job from its Redis hash."""
 

@@ -50,6 +50,7 @@ WITHOUT_A_JOBS_ID = {
     ("POST", "/v1/jobs"): "test_another_keys_names_make_jobs_of_ones_own",
     ("PUT", "/v1/jobs/{client_id}"): "test_another_keys_names_make_jobs_of_ones_own",
     ("GET", "/v1/jobs"): "test_no_list_shows_another_keys_jobs",
+    ("POST", "/v1/estimate"): "test_an_estimate_shows_and_leaves_nothing_of_anybodys",
     ("POST", "/v1/batches"): "test_another_keys_batch_is_as_one_that_never_was",
     ("GET", "/v1/batches"): "test_another_keys_batch_is_as_one_that_never_was",
     ("GET", "/v1/batches/{batch_id}"): "test_another_keys_batch_is_as_one_that_never_was",
@@ -318,6 +319,14 @@ def test_another_keys_batch_is_as_one_that_never_was(two: Two) -> None:
     assert ours.json()["id"] != theirs["id"]
     assert two.owner.post(f"/v1/batches/{theirs['id']}/cancel").status_code == 202
     assert two.owner.delete(f"/v1/batches/{theirs['id']}").status_code == 204
+
+
+def test_an_estimate_shows_and_leaves_nothing_of_anybodys(two: Two) -> None:
+    before = two.snapshot()
+    # Nobody plans here: the question is refused or forgotten.
+    answer = two.other.post("/v1/estimate", json={"input": "Hello.", "voice": "af_hart"})
+    assert answer.status_code == 422
+    assert two.snapshot() == before
 
 
 def test_what_all_may_see_names_no_job(two: Two) -> None:

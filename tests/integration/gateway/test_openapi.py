@@ -25,7 +25,12 @@ from shared.errors import NothingToSpeak
 from shared.ledger.asks import Answers
 from tests.integration.gateway.conftest import Cluster
 
-ANSWERED_BY_WORKERS = {"/v1/audio/speech", "/dev/generate_from_phonemes", "/dev/phonemize"}
+ANSWERED_BY_WORKERS = {
+    "/v1/estimate",
+    "/v1/audio/speech",
+    "/dev/generate_from_phonemes",
+    "/dev/phonemize",
+}
 CHECKS: list[Any] = [
     not_a_server_error,
     status_code_conformance,
