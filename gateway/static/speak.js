@@ -107,6 +107,7 @@ function request() {
   const asked = { voice: voice(), speed: Number(byId("speed").value) };
   const format = byId("format").value;
   if (byId("language").value) asked.language = byId("language").value;
+  if (byId("timestamps").checked) asked.timestamps = true;
   if (byId("patient").checked) asked.priority = "batch";
   asked.response_format = format;
   return attached ? { ...asked, file: attached } : { ...asked, input: input.value };

@@ -1,5 +1,7 @@
 """Hearing a job while it is made, with the text marked, and going elsewhere in it."""
 
+from pathlib import Path
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
@@ -71,6 +73,47 @@ def test_a_click_in_the_text_goes_there_also_behind_signs_outside_the_first_plan
     assert marked
     assert third.startswith(marked)
     assert seconds(page) > 2
+
+
+def test_the_word_that_is_heard_is_marked_and_a_click_on_another_goes_to_it(
+    visited: Visit, cluster: FaultCluster
+) -> None:
+    first, second = cluster.words(2).split("\n\n")
+    job = visited.speak(f"🌊 {first}\n\n🌊🌊 {second}")
+    expect(visited.status).to_have_text("succeeded")
+    page = visited.page
+    words = cluster.client.get(f"/v1/jobs/{job}/captions.json").json()["words"]
+    page.get_by_role("button", name="Play").click()
+    wait_until_past(page, words[1]["start_s"])
+    marked = page.evaluate(f"({MARKED})()")
+    assert marked in first.rstrip(".").split()
+    page.get_by_role("button", name="Pause").click()
+    # Where the last but one word of the second paragraph stands on the screen.
+    word = second.rstrip(".").split()[-2]
+    place = page.evaluate(
+        """word => { const node = document.querySelector("#reader p:last-child").firstChild;
+        const range = document.createRange(); const at = node.data.lastIndexOf(word);
+        range.setStart(node, at); range.setEnd(node, at + word.length);
+        const { x, y, width, height } = range.getBoundingClientRect();
+        return [x + width / 2, y + height / 2]; }""",
+        word,
+    )
+    page.mouse.click(*place)
+    page.wait_for_function(f"word => ({MARKED})() === word", arg=word)
+    assert abs(seconds(page) - words[-2]["start_s"]) < 0.5
+
+
+def test_captions_and_times_of_words_are_on_offer_once_they_are_made(
+    visited: Visit, cluster: FaultCluster
+) -> None:
+    job = visited.speak(cluster.words(1))
+    expect(visited.status).to_have_text("succeeded")
+    for label, suffix in (("SRT", "srt"), ("WebVTT", "vtt"), ("JSON", "json")):
+        with visited.page.expect_download() as download:
+            visited.page.get_by_role("button", name=label).click()
+        served = cluster.client.get(f"/v1/jobs/{job}/captions.{suffix}")
+        assert Path(download.value.path()).read_bytes() == served.content
+        assert download.value.suggested_filename == f"{job}.{suffix}"
 
 
 def test_the_slider_and_the_buttons_move_the_place_and_the_end_is_the_end(
