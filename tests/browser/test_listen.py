@@ -48,7 +48,7 @@ def test_the_first_segment_is_heard_while_the_rest_is_made(
     page.wait_for_function("() => window.heard() > 0.1")
     first = page.evaluate(MARKED)
     assert first
-    assert text.startswith(first)
+    assert first in text.partition("\n\n")[0]
     wait_until_past(page, 1.5)
     page.get_by_role("button", name="Pause").click()
     place = seconds(page)
@@ -71,7 +71,7 @@ def test_a_click_in_the_text_goes_there_also_behind_signs_outside_the_first_plan
     page.wait_for_function(f"text => ({MARKED})() && text.includes(({MARKED})())", arg=third)
     marked = page.evaluate(MARKED)
     assert marked
-    assert third.startswith(marked)
+    assert marked in third
     assert seconds(page) > 2
 
 
