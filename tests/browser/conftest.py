@@ -43,9 +43,13 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser with a fresh profile; each test has a context of its own in it."""
+    """One browser with a fresh profile; each test has a context of its own in it.
+
+    Not one for the whole run: Playwright's event loop stays the running one of its thread until it
+    is stopped, and no test that comes after it in the same process could call `asyncio.run`.
+    """
     path = chromium()
     expect.set_options(timeout=WITHIN_MS)
     with sync_playwright() as playwright:
@@ -54,7 +58,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultCluster]:
     """A whole cluster that speaks in tones, two segments at a time."""
     cluster = FaultCluster(tmp_path_factory.mktemp("page"), model=PACE, batch_max=2)
