@@ -159,7 +159,9 @@ def test_a_client_that_hangs_up_cancels_its_job(cluster: Cluster) -> None:
 
 
 def test_a_segment_that_fails_on_the_way_breaks_the_stream(cluster: Cluster) -> None:
-    text = f"{TEXT}\n\nAnd then KC-FAULT-RAISE came to pass."
+    # Seconds of rendering lie between the first sound and the fault.
+    said = [f"{TEXT} {n}." for n in range(12)]
+    text = "\n\n".join([*said, "And then KC-FAULT-RAISE came to pass."])
     with serving(cluster, model=SLOW, batch_max=1, attempts_max=2) as service:
         data = b""
         with (

@@ -2,8 +2,8 @@
 
 import dataclasses
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -196,13 +196,19 @@ CASES = [
 ]
 
 
-def other_roundings() -> Sequence[AbstractContextManager[object]]:
-    """Return ways to run upstream as before but for its roundings.
+def with_other_roundings(upstream: Upstream, items: list[Prepared]) -> Iterator[list[Rendering]]:
+    """Run upstream as before but for its roundings, in several ways.
 
-    Where another count of threads rounds alike, as it may with wide vectors, so does the library
-    of convolutions that torch takes when it has no oneDNN.
+    With wide vectors another count of threads may round alike, at least in the pitch. A voice row
+    one unit in the last place away touches everything on every processor.
     """
-    return [threads(2), torch.backends.mkldnn.flags(enabled=False)]
+    with threads(2):
+        yield [upstream(item) for item in items]
+    nudged = [
+        dataclasses.replace(item, style=torch.nextafter(item.style, torch.zeros(())))
+        for item in items
+    ]
+    yield [upstream(item) for item in nudged]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,21 +238,19 @@ class Floor:
 def floor(pair: Pair) -> Floor:
     items = [pair.item(case) for case in CASES]
     plain = [pair.upstream(item) for item in items]
-    for otherwise in other_roundings():
-        with otherwise:
-            again = [pair.upstream(item) for item in items]
-        median = statistics.median(
+    medians = [
+        statistics.median(
             relative_rms(a.samples, b.samples) for a, b in zip(again, plain, strict=True)
         )
-        if median > 0:
-            return Floor(items, plain, median)
-    raise AssertionError("upstream rounds alike whatever it runs on: there is no floor to measure")
+        for again in with_other_roundings(pair.upstream, items)
+    ]
+    return Floor(items, plain, max(medians))
 
 
 def test_in_float32_ours_is_as_near_to_upstream_as_upstream_to_itself(
     pair: Pair, floor: Floor
 ) -> None:
-    assert floor.median < 0.5  # else it would say nothing
+    assert 1e-3 < floor.median < 0.5  # else it would be unfair, or say nothing
     rows, durations, _ = render(pair.network, floor.items, extra=2)
     floor.check(rows, durations)
 
