@@ -86,12 +86,18 @@ def make_parser() -> argparse.ArgumentParser:
     health = commands.add_parser(
         "worker-health", help="exit with 0 if a worker of this machine is alive, else with 1"
     )
-    for one, run in ((worker, _worker), (health, _worker_health)):
-        one.add_argument("stage", choices=["plan", "synth", "assemble", "deliver"])
+    reconciler = commands.add_parser("reconciler", help="put right what crashes leave half-done")
+    stages = ["plan", "synth", "assemble", "deliver"]
+    worker.add_argument("stage", choices=stages)
+    health.add_argument("stage", choices=[*stages, "reconciler"])
+    health.add_argument(
+        "--loaded",
+        action="store_true",
+        help="also ask whether it has ever loaded its model or dictionaries since it was started",
+    )
+    for one, run in ((worker, _worker), (health, _worker_health), (reconciler, _reconciler)):
         one.add_argument("--name", default="0", help="tells workers of one stage apart")
         one.set_defaults(run=run)
-    reconciler = commands.add_parser("reconciler", help="put right what crashes leave half-done")
-    reconciler.set_defaults(run=_reconciler)
 
     checkpoint = commands.add_parser(
         "checkpoint", help="write a synthetic checkpoint: Kokoro's shape, random weights"
@@ -153,16 +159,26 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _worker_health(options: argparse.Namespace) -> int:
-    from worker.liveness import ALIVE_S, alive_file, seconds_since_touch
+    from worker.liveness import (
+        ALIVE_S,
+        ROUND_ALIVE_S,
+        alive_file,
+        loaded_file,
+        seconds_since_touch,
+    )
 
+    settings = _settings()
     worker = f"{options.stage}.{options.name}"
-    path = alive_file(_settings(), worker)
+    path = alive_file(settings, worker)
     age_s = seconds_since_touch(path)
     if age_s is None:
         print(f"{worker} is not alive: there is no {path}")
         return 1
-    alive = age_s <= ALIVE_S
+    alive = age_s <= (ROUND_ALIVE_S if options.stage == "reconciler" else ALIVE_S)
     print(f"{worker} {'is' if alive else 'is not'} alive: last seen {age_s:.1f} s ago")
+    if alive and options.loaded and not loaded_file(settings, worker).exists():
+        print(f"{worker} is still loading")
+        return 1
     return 0 if alive else 1
 
 
@@ -173,6 +189,7 @@ def _reconciler(options: argparse.Namespace) -> int:
     from shared.ledger.upkeep import Upkeep
     from shared.process import begin_process
     from shared.storage import open_storage
+    from worker.liveness import alive_file
     from worker.reconciler import Reconciler
 
     settings = _settings()
@@ -184,7 +201,8 @@ def _reconciler(options: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    Reconciler(settings, leases, Upkeep(client), bell, storage).run(stop)
+    alive = alive_file(settings, f"reconciler.{options.name}")
+    Reconciler(settings, leases, Upkeep(client), bell, storage, alive=alive).run(stop)
     return 0
 
 

@@ -28,7 +28,7 @@ from shared.ledger.leases import Leases
 from shared.settings import Settings
 from shared.steps import note
 from worker.context import EXIT_DEVICE, EXIT_FATAL, manifest_file, worker_folder
-from worker.liveness import alive_file
+from worker.liveness import alive_file, loaded_file
 from worker.note import ChildState, leaving_mark, read_notes
 from worker.starts import FruitlessEnd, Starts
 
@@ -84,6 +84,8 @@ class Keeper(threading.Thread):
         self._kills = 0
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
+        loaded_file(settings, worker).unlink(missing_ok=True)
+        self._loaded = False
 
     @property
     def alive_file(self) -> Path:
@@ -111,6 +113,10 @@ class Keeper(threading.Thread):
             self.alive_file.touch()
         for _, child in read_notes(self._folder):
             self._heed(child)
+            if not self._loaded and child.phase not in {"loading", "fatal"}:
+                with contextlib.suppress(OSError):
+                    loaded_file(self._settings, self._worker).touch()
+                    self._loaded = True
             late = time.monotonic() > self._leave_by and child.pid != os.getpid()
             if (child.overdue or late) and child.running:
                 self._kill(child)
@@ -250,6 +256,7 @@ class Keeper(threading.Thread):
             self._leases.withdraw(self._worker)
         shutil.rmtree(self._folder, ignore_errors=True)
         self.alive_file.unlink(missing_ok=True)
+        loaded_file(self._settings, self._worker).unlink(missing_ok=True)
 
 
 def _resident_bytes(pid: int) -> int:

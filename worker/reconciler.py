@@ -5,8 +5,10 @@ rung, and jobs past their deadline end. What nothing refers to any more is swept
 own: a store that is slow or hangs keeps nobody's work waiting.
 """
 
+import contextlib
 import threading
 import time
+from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
@@ -35,16 +37,33 @@ HURRY_S = 0.2
 
 
 class Reconciler:
-    """One round after another: of recovery in the caller's thread, of sweeping beside it."""
+    """One round after another: of recovery in the caller's thread, of sweeping beside it.
+
+    Args:
+        settings: intervals and times to live.
+        leases: what the dead held.
+        upkeep: what time does to jobs.
+        bell: rings stages.
+        storage: whose objects are swept.
+        alive: touched at each round, whether or not Redis answered; None for none.
+    """
 
     def __init__(
-        self, settings: Settings, leases: Leases, upkeep: Upkeep, bell: Bell, storage: Storage
+        self,
+        settings: Settings,
+        leases: Leases,
+        upkeep: Upkeep,
+        bell: Bell,
+        storage: Storage,
+        *,
+        alive: Path | None = None,
     ) -> None:
         self._settings = settings
         self._leases = leases
         self._upkeep = upkeep
         self._bell = bell
         self._storage = storage
+        self._alive = alive
         self._lapsed_since: dict[str, float] = {}
         self._swept_at = -SWEEP_INTERVAL_S
         self._staged_swept_at = time.monotonic()
@@ -53,13 +72,23 @@ class Reconciler:
         """Go on until told to stop; an outage of Redis or the store only delays a round."""
         sweeper = threading.Thread(target=self._sweep_on, args=(stop,), name="sweeper", daemon=True)
         sweeper.start()
+        if self._alive is not None:
+            self._alive.parent.mkdir(parents=True, exist_ok=True)
         while not stop.wait(self._pause_s()):
+            self._show_life()
             try:
                 self.recover()
             except RedisError as error:
                 self._lapsed_since.clear()
                 log.warning("ledger away", action="reconcile", error=str(error)[:200])
         sweeper.join(STOP_SWEEPING_S)
+        if self._alive is not None:
+            self._alive.unlink(missing_ok=True)
+
+    def _show_life(self) -> None:
+        if self._alive is not None:
+            with contextlib.suppress(OSError):  # a full disk must not end the rounds
+                self._alive.touch()
 
     def _pause_s(self) -> float:
         interval_s = self._settings.reconcile_interval_s

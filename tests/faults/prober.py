@@ -57,7 +57,8 @@ class Prober:
     async def _look(self) -> None:
         while not self.stopping.is_set():
             await asyncio.sleep(1)
-            for path in self._alive_files.glob("*.alive"):
+            # Workers' only: a reconciler may wait for Redis between two touches.
+            for path in self._alive_files.glob("[!r]*.alive"):
                 self.oldest_alive_s = max(self.oldest_alive_s, seconds_since_touch(path) or 0.0)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.cli import main
 from shared.settings import load_settings
-from worker.liveness import ALIVE_S, alive_file
+from worker.liveness import ALIVE_S, ROUND_ALIVE_S, alive_file, loaded_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +47,33 @@ def test_a_worker_that_was_never_there_is_not_alive(capsys: pytest.CaptureFixtur
     touch("synth.0", 0)
     assert main(["worker-health", "plan"]) == 1
     assert "there is no" in capsys.readouterr().out
+
+
+def test_a_worker_is_loaded_once_its_first_child_was_and_stays_so_while_children_are_replaced(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    touch("synth.0", 0)
+    assert main(["worker-health", "synth", "--loaded"]) == 1
+    assert "synth.0 is still loading" in capsys.readouterr().out
+    assert main(["worker-health", "synth"]) == 0, "loading is no reason to restart it"
+    loaded_file(load_settings(), "synth.0").touch()
+    assert main(["worker-health", "synth", "--loaded"]) == 0
+
+
+def test_a_worker_that_had_loaded_and_is_not_seen_any_more_is_not_alive() -> None:
+    touch("synth.0", 95)
+    loaded_file(load_settings(), "synth.0").touch()
+    assert main(["worker-health", "synth", "--loaded"]) == 1
+
+
+def test_a_reconciler_may_wait_longer_for_redis_between_two_signs_of_life(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    touch("reconciler.0", ROUND_ALIVE_S - 5)
+    assert main(["worker-health", "reconciler"]) == 0
+    touch("reconciler.0", ROUND_ALIVE_S + 5)
+    assert main(["worker-health", "reconciler"]) == 1
+    assert "reconciler.0 is not alive" in capsys.readouterr().out
 
 
 def test_a_bad_setting_fails_the_probe_by_name(

@@ -20,7 +20,7 @@ from shared.settings import Settings
 from tests.integration.workers.black_hole import BlackHole
 from worker.context import EXIT_FATAL, worker_folder
 from worker.keeper import RENEW_WITHIN_S, Keeper
-from worker.liveness import seconds_since_touch
+from worker.liveness import loaded_file, seconds_since_touch
 from worker.note import ChildState, Note
 
 GONE = 2**22 + 1
@@ -57,6 +57,32 @@ def test_leases_are_renewed_though_the_disk_fails(
 
 def test_each_worker_of_a_stage_has_a_probe_file_of_its_own(keeper: Keeper) -> None:
     assert keeper.alive_file.name == "assemble.0.alive"
+
+
+def test_a_worker_has_loaded_from_its_first_idle_child_on_until_it_ends(
+    keeper: Keeper, settings: Settings
+) -> None:
+    note = Note(worker_folder(settings, "assemble.0"), "assemble.0/1")
+    note.write("loading")
+    keeper.watch()
+    loaded = loaded_file(settings, "assemble.0")
+    assert not loaded.exists()
+    note.write("idle")
+    keeper.watch()
+    assert loaded.exists()
+    note.write("loading")  # as the child that replaces it does
+    keeper.watch()
+    assert loaded.exists(), "its children are being replaced, and it is as good as before"
+    keeper.start()
+    keeper.stop()
+    assert not loaded.exists()
+
+
+def test_a_worker_that_can_never_work_has_not_loaded(keeper: Keeper, settings: Settings) -> None:
+    note = Note(worker_folder(settings, "assemble.0"), "assemble.0/1")
+    note.write("fatal", fatal="no such model")
+    keeper.watch()
+    assert not loaded_file(settings, "assemble.0").exists()
 
 
 def test_work_goes_on_though_its_note_cannot_be_written(settings: Settings) -> None:

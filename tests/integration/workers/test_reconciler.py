@@ -8,12 +8,16 @@ import pytest
 import redis
 
 from shared.bell import Bell, make_celery
+from shared.connections import connect
 from shared.errors import StorageUnavailable
+from shared.ledger.leases import Leases
 from shared.ledger.scripts import text
+from shared.ledger.upkeep import Upkeep
 from shared.ledger.work import WorkLedger
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
 from tests.integration.ledger.conftest import LedgerDriver
+from worker.liveness import alive_file
 from worker.reconciler import STOP_SWEEPING_S, Reconciler
 
 
@@ -189,3 +193,32 @@ def test_a_reconciler_told_to_stop_ends_its_sweeper_too(reconciler: Reconciler) 
     running.join(5)
     assert not running.is_alive()
     assert "sweeper" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("url", [None, "redis://127.0.0.1:1/0"], ids=["at work", "Redis away"])
+def test_a_reconciler_shows_life_until_it_is_told_to_stop(
+    ledger: LedgerDriver, storage: Storage, tmp_path: Path, url: str | None
+) -> None:
+    settings = Settings(redis_url=url or ledger.url, data_dir=tmp_path, reconcile_interval_s=0.02)
+    client = connect(settings.redis_url, retries=0)
+    bell = Bell(make_celery(settings), client)
+    alive = alive_file(settings, "reconciler.0")
+    reconciler = Reconciler(
+        settings, Leases(client, lease_s=5), Upkeep(client), bell, storage, alive=alive
+    )
+    stop = threading.Event()
+    running = threading.Thread(target=reconciler.run, args=(stop,))
+    running.start()
+    try:
+        seen: set[int] = set()
+        until = time.monotonic() + 10
+        while len(seen) < 3 and time.monotonic() < until:
+            if alive.exists():
+                seen.add(alive.stat().st_mtime_ns)
+            time.sleep(0.01)
+        assert len(seen) == 3, "touched again and again"
+    finally:
+        stop.set()
+        running.join(STOP_SWEEPING_S + 15)
+    assert not running.is_alive()
+    assert not alive.exists()
