@@ -92,6 +92,31 @@ def test_up_serves_long_and_short_texts_survives_a_kill_and_remembers(launcher: 
 
 
 @pytest.mark.slow
+def test_a_probe_finds_every_process_alive_and_loaded_and_none_that_was_stopped(
+    launcher: Launcher,
+) -> None:
+    def ask(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.cli", "worker-health", *words],
+            cwd=launcher.folder,
+            env=launcher.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    launcher.up()
+    for stage in ("plan", "synth", "assemble", "deliver"):
+        assert ask(stage, "--loaded")[0] == 0, ask(stage, "--loaded")
+    assert ask("reconciler")[0] == 0
+    launcher.stop()
+    for stage in ("plan", "synth", "assemble", "deliver", "reconciler"):
+        code, said = ask(stage)
+        assert code == 1, said
+
+
+@pytest.mark.slow
 def test_a_webhook_reaches_the_readmes_receiver_and_verifies(launcher: Launcher) -> None:
     port = free_port()
     launcher.settings = {

@@ -2,22 +2,16 @@
 
 import json
 import re
-import subprocess
-import time
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import redis
 import yaml
 
 from deploy.cli import make_parser
-from deploy.redis_server import find_server
 from gateway.serve import GRACE_S
 from shared.settings import OF_THE_CLIENT, Settings
-from tests.conftest import free_port
 from tests.unit.deploy.compose import (
     DOCKER,
     FILES,
@@ -174,49 +168,6 @@ def test_every_process_is_told_of_the_bucket() -> None:
         assert environment["KC_STORAGE_URL"] == "s3://speech"
         assert environment["AWS_SECRET_ACCESS_KEY"] == NEEDED["S3_SECRET_KEY"]
         assert environment["KC_REDIS_URL"].endswith("@redis:6379/0"), "what was there stays"
-
-
-def test_redis_starts_by_its_command_keeps_everything_and_lets_in_only_who_knows_the_password(
-    tmp_path: Path,
-) -> None:
-    service = SERVICES["redis"]
-    shell, flags, script = service["command"]
-    assert "a" * 64 not in script, "the password is not among the arguments"
-    (tmp_path / "data").mkdir()
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "valkey-server").symlink_to(find_server())
-    script = script.replace("/tmp/", f"{tmp_path}/").replace(
-        "--dir /data", f"--dir {tmp_path}/data"
-    )
-    port = free_port()
-    process = subprocess.Popen(
-        [shell, flags, f"{script.rstrip()} --port {port}"],
-        env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", **service["environment"]},
-        stdout=subprocess.PIPE,
-    )
-    try:
-        with redis.Redis(port=port, password="a" * 64) as client:
-            until = time.monotonic() + 20
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    assert time.monotonic() < until
-                    time.sleep(0.05)
-            found = client.config_get("appendonly", "appendfsync", "maxmemory-policy")
-        assert found == {
-            "appendonly": "yes",
-            "appendfsync": "everysec",
-            "maxmemory-policy": "noeviction",
-        }
-        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
-            stranger.ping()
-        assert (tmp_path / "valkey.conf").stat().st_mode & 0o077 == 0
-    finally:
-        process.terminate()  # which the shell, having become the server, hears
-        process.communicate(timeout=10)
-    assert process.returncode == 0
 
 
 def test_a_variable_that_is_needed_says_what_to_do() -> None:
