@@ -24,7 +24,7 @@ from tests.unit.deploy.manifests import (
 )
 from worker.keeper import LEAVE_SLACK_S
 
-VERSIONS = ["1.29", "1.31", "1.33", "1.35", "1.37"]
+VERSIONS = ["1.29", "1.33", "1.37"]
 CUSTOM = {"ScaledObject", "ServiceMonitor"}
 WORKERS = ["plan", "assemble", "deliver", "reconciler", "synth"]
 OURS = ["gateway", *WORKERS]
