@@ -102,6 +102,7 @@ def create_app(
             uploads=Uploads(settings),
         )
         await services.watch.start()
+        app.state.meters.show_readiness(services.watch.checks, services.watch.warnings)
         app.state.meters.count_streams(lambda: services.encoders.active)
         app.state.services = services
         try:

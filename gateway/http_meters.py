@@ -1,8 +1,16 @@
 """The gateway's own counts of its requests, in a registry of one application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
@@ -13,6 +21,7 @@ class HttpMeters:
     """Requests by method, route template and status, and how long they took."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # as many series, which nobody reads
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
@@ -40,6 +49,26 @@ class HttpMeters:
             registry=self.registry,
         )
 
+        self._ready = Gauge(
+            "kc_ready",
+            "1 when this gateway finds what accepting a job hangs on: redis, engine, storage.",
+            ["check"],
+            registry=self.registry,
+        )
+        self._warnings = Gauge(
+            "kc_ledger_warnings",
+            "Settings of Redis that may lose accepted jobs, and losses this gateway has seen.",
+            registry=self.registry,
+        )
+
+    def show_readiness(
+        self, checks: Callable[[], Mapping[str, str]], warnings: Callable[[], list[str]]
+    ) -> None:
+        """Show what `/health/ready` says, asked for at each scrape."""
+        for check in checks():
+            self._ready.labels(check).set_function(partial(_is_ok, checks, check))
+        self._warnings.set_function(lambda: len(warnings()))
+
     def count_streams(self, active: Callable[[], float]) -> None:
         """Show how many streams there are, asked for at each scrape."""
         self._streams.set_function(active)
@@ -54,3 +83,7 @@ class HttpMeters:
         method = method if method in _METHODS else "OTHER"
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(duration_s)
+
+
+def _is_ok(checks: Callable[[], Mapping[str, str]], check: str) -> float:
+    return float(checks()[check] == "ok")

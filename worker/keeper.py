@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from shared.bell import Stage
 from shared.ledger.leases import Leases
+from shared.ledger.states import Recycled
 from shared.settings import Settings
 from shared.steps import note
 from worker.context import EXIT_DEVICE, EXIT_FATAL, manifest_file, worker_folder
@@ -182,6 +183,7 @@ class Keeper(threading.Thread):
         self._leases.release(child.incarnation, stopped=self._leaving)
         if not self._leaving:
             self._leases.count("children_killed" if mid_work else "recycles")
+            self._leases.count(f"recycled.{self._why(child)}")
         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
         path.with_suffix(".due").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
@@ -193,6 +195,15 @@ class Keeper(threading.Thread):
             # What somebody else has taken back already, after its lease lapsed, is not known.
             self._judge(child, held if held or not mid_work else None)
         self._killed.discard(child.incarnation)
+
+    def _why(self, child: ChildState) -> Recycled:
+        if child.fatal is not None:
+            return Recycled.FATAL
+        if child.incarnation in self._killed:
+            return Recycled.DEADLINE
+        if child.lost is not None:
+            return Recycled.LOAD if child.phase == "loading" else Recycled.DEVICE
+        return Recycled.PLANNED if child.replaced else Recycled.DIED
 
     def _judge(self, child: ChildState, held: frozenset[str] | None) -> None:
         """End this worker when one child after another ends without having done anything."""

@@ -102,6 +102,7 @@ class StoredBatch:
 
     done: list[RenderedSegment]
     synthesis_s: float
+    store_s: float
 
 
 @dataclass
@@ -303,9 +304,11 @@ class Rendering(Stage):
 
     def store(self, batch: CheckedBatch) -> StoredBatch:
         """Put each member's audio into object storage under a key that holds its token."""
+        started = time.monotonic()
         stored = self.storers.together([partial(self._store_one, *item) for item in batch.done])
+        took_s = time.monotonic() - started
         reached(Step.SYNTH_STORED, segments=[item.claim for item in stored])
-        return StoredBatch(stored, batch.synthesis_s)
+        return StoredBatch(stored, batch.synthesis_s, took_s)
 
     def _store_one(self, claim: SegmentClaim, audio: SegmentAudio) -> RenderedSegment:
         digest = claim.payload.hash
@@ -329,7 +332,10 @@ class Rendering(Stage):
             return
         garbage = self.persist(
             lambda: self.ledger.finish_segments(
-                batch.done, synthesis_s=batch.synthesis_s, engine=self.engine.manifest
+                batch.done,
+                synthesis_s=batch.synthesis_s,
+                engine=self.engine.manifest,
+                store_s=batch.store_s,
             )
         )
         reached(Step.SYNTH_RECORDED, segments=[item.claim for item in batch.done])

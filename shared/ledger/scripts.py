@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from shared.bell import MOST_WAITING, wakeup_template
+from shared.ledger.meters import DURATION_BOUNDS_S
 from shared.ledger.states import BATCH_MOVES, DELIVERY_MOVES, JOB_MOVES, SEGMENT_MOVES
 
 
@@ -41,6 +42,7 @@ def script(name: str) -> str:
         _table("DELIVERY_MOVES", DELIVERY_MOVES),
         _table("BATCH_MOVES", BATCH_MOVES),
         f"local MOST_WAITING = {MOST_WAITING}",
+        f"local DURATION_BOUNDS = {{ {', '.join(repr(bound) for bound in DURATION_BOUNDS_S)} }}",
         f"local WAKEUP = [==[{wakeup_template()}]==]",
     )
     libraries = ("_lib", "_create") if name in _ACCEPTING else ("_lib",)

@@ -109,3 +109,20 @@ class Lane(StrEnum):
     """Served first."""
     BATCH = "batch"
     """Guaranteed every fifth batch while it has work."""
+
+
+class Recycled(StrEnum):
+    """Why a worker's child was replaced."""
+
+    PLANNED = "planned"
+    """It had done its number of tasks."""
+    DEADLINE = "deadline"
+    """It was killed, since what it did was overdue."""
+    DEVICE = "device"
+    """Its device was lost to it."""
+    LOAD = "load"
+    """It could not load its model or dictionaries, and said why."""
+    DIED = "died"
+    """It was killed by somebody else (often for memory), or crashed."""
+    FATAL = "fatal"
+    """It can't work as it is set up; the worker ends."""

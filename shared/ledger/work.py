@@ -231,10 +231,11 @@ class WorkLedger:
         *,
         synthesis_s: float,
         engine: EngineManifest,
+        store_s: float | None = None,
     ) -> list[str]:
         """Record a stored batch; return the keys of objects that nobody will use.
 
-        Their segment was done already.
+        Their segment was done already. Rendering took `synthesis_s`, storing `store_s` if known.
         """
         batch = {
             "segments": [
@@ -251,6 +252,7 @@ class WorkLedger:
                 for item in rendered
             ],
             "synthesis_s": synthesis_s,
+            **({} if store_s is None else {"store_s": store_s}),
             "worker": self._worker,
             "model": engine.model,
             "stand_in": int(engine.stand_in),

@@ -1,6 +1,6 @@
 -- Shared by every script: names of keys, time, moves, wake-ups, queues. Prepended by scripts.py are
 -- `JOB_MOVES`, `SEGMENT_MOVES`, `DELIVERY_MOVES` and `BATCH_MOVES` from the tables in states.py, and from bell.py
--- `WAKEUP`, a message as Celery would write it, and `MOST_WAITING`.
+-- `WAKEUP`, a message as Celery would write it, and `MOST_WAITING`; from meters.py `DURATION_BOUNDS`.
 
 local BATCH_LANE_EVERY = 5        -- one claim in five looks at the batch lane first
 local LEAD_MOST = 4096            -- phonemes, over share, that filling others' batches may cost one
@@ -46,6 +46,16 @@ end
 
 local function count(name, by)
   redis.call('HINCRBYFLOAT', 'kc:totals', name, by or 1)
+end
+
+-- Adds to a histogram of `/metrics`: how often something took so long, by the least bound above.
+local function observe(name, seconds)
+  local bound = '+Inf'
+  for _, most in ipairs(DURATION_BOUNDS) do
+    if seconds <= tonumber(most) then bound = most break end
+  end
+  redis.call('HINCRBY', 'kc:durations', name .. '|' .. bound, 1)
+  redis.call('HINCRBYFLOAT', 'kc:durations', name .. '|sum', seconds)
 end
 
 -- Leases ------------------------------------------------------------------------------------
@@ -324,7 +334,10 @@ local function end_job(uid, status, now, fields)
   move_job(uid, status)
   local job = job_key(uid)
   for name, value in pairs(fields or {}) do redis.call('HSET', job, name, value) end
-  local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner', 'lexicons', 'batch')
+  local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner', 'lexicons', 'batch', 'lane',
+    'created_ms')
+  count('ended.' .. status)
+  if status == 'succeeded' then observe('job.' .. f[6], (now - f[7]) / 1000) end
   for digest in string.gmatch(f[4] or '', ':(%x+)') do spare_lexicon(digest) end
   local expires = now + tonumber(f[1]) * 1000
   redis.call('HSET', job, 'completed_ms', now, 'expires_ms', expires, 'stage', '')
@@ -350,6 +363,7 @@ local function end_job(uid, status, now, fields)
 end
 
 local function fail_job(uid, code, message, now)
+  count('failed.' .. code)
   end_job(uid, 'failed', now, { error_code = code, error_message = message })
 end
 
@@ -357,7 +371,7 @@ end
 -- token, or nil when the job wants no more work, its time is over or its attempts are used up.
 local function begin_stage(uid, stage, cap, now)
   local job = job_key(uid)
-  local f = redis.call('HMGET', job, 'status', 'deadline_ms', stage .. '_attempts')
+  local f = redis.call('HMGET', job, 'status', 'deadline_ms', stage .. '_attempts', 'lane', 'created_ms')
   if not f[1] or is_terminal(f[1]) then return nil end
   if now >= tonumber(f[2]) then
     end_job(uid, 'expired', now)
@@ -370,6 +384,7 @@ local function begin_stage(uid, stage, cap, now)
   if f[1] == 'queued' then
     move_job(uid, 'processing')
     redis.call('HSET', job, 'started_ms', now)
+    observe('start.' .. f[4], (now - f[5]) / 1000)
     tell(uid)
   end
   local token = next_token()

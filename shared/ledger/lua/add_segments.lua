@@ -6,8 +6,10 @@ local slice = cjson.decode(ARGV[4])
 local now = now_ms()
 local job = job_key(uid)
 unhold(incarnation, 'plan|' .. uid .. '|' .. token)
-local f = redis.call('HMGET', job, 'status', 'plan_token', 'total', 'plan_chars')
+local f = redis.call('HMGET', job, 'status', 'plan_token', 'total', 'plan_chars', 'plan_ms')
 if f[2] ~= token or is_terminal(f[1]) then return lost('plan of ' .. uid) end
+count('plan_chars', slice.chars - f[4])
+observe('plan', math.max(0, now - (f[5] or now)) / 1000)
 
 local index = tonumber(f[3])
 if (ARGV[5] or '') ~= '' then redis.call('HSET', job_key(uid, 'words'), index, ARGV[5]) end

@@ -21,7 +21,7 @@ local function measure_encoding(uid, encode_s)
 end
 
 unhold_assembly(ARGV[3], uid, token, ARGV[4])
-local f = redis.call('HMGET', job_key(uid), 'status', 'assemble_token')
+local f = redis.call('HMGET', job_key(uid), 'status', 'assemble_token', 'assemble_ms')
 -- Said twice, because the first answer was lost on its way: done is done.
 if f[2] == token and f[1] == 'succeeded' then return 1 end
 if f[2] ~= token or is_terminal(f[1]) then return lost('assembly of ' .. uid) end
@@ -37,7 +37,8 @@ end
 for name, file in pairs(cjson.decode(ARGV[9] or '{}')) do
   redis.call('HSET', job_key(uid, 'files'), name, file)
 end
-local captions = ARGV[10] or '[]'
-end_job(uid, 'succeeded', now_ms(),
+local captions, now = ARGV[10] or '[]', now_ms()
+observe('assemble', math.max(0, now - (f[3] or now)) / 1000)
+end_job(uid, 'succeeded', now,
   { result = ARGV[5], encode_s = ARGV[6], captions = captions ~= '[]' and captions or nil })
 return 1

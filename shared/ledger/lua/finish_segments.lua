@@ -1,10 +1,10 @@
 -- A rendered batch. ARGV: incarnation, batch as JSON: {segments: [{uid, index, token, hash, key,
--- samples, chars}], synthesis_s, worker, model, stand_in, precision, speech: {voice: [seconds at
--- speed 1, phonemes]}}. Answers verdicts: '' or the key of an object that nobody will use.
+-- samples, chars, phonemes}], synthesis_s, store_s, worker, model, stand_in, precision, speech:
+-- {voice: [seconds at speed 1, phonemes]}}. Answers verdicts: '' or the key of an object that nobody will use.
 local incarnation = ARGV[1]
 local batch = cjson.decode(ARGV[2])
 local now = now_ms()
-local verdicts, audio_s, chars, phonemes = {}, 0, 0, 0
+local verdicts, audio_s, chars, phonemes, longest = {}, 0, 0, 0, 0
 local own = {} -- phonemes of each job in it
 
 for i, item in ipairs(batch.segments) do
@@ -41,13 +41,18 @@ for i, item in ipairs(batch.segments) do
   end
   audio_s = audio_s + item.samples / 24000
   chars = chars + item.chars
-  phonemes = phonemes + (item.phonemes or segment and segment.length or 0)
+  local length = item.phonemes or segment and segment.length or 0
+  phonemes, longest = phonemes + length, math.max(longest, length)
 end
 
 count('batches')
 count('segments_rendered', #batch.segments)
 count('audio_s', audio_s)
 count('synthesis_s', batch.synthesis_s)
+count('chars', chars)
+count('padded_phonemes', longest * #batch.segments)
+observe('synth', batch.synthesis_s)
+if batch.store_s then observe('store', batch.store_s) end
 redis.call('HINCRBY', 'kc:batch_sizes', #batch.segments, 1)
 local bucket = 'kc:rate:' .. math.floor(now / 10000)
 redis.call('HINCRBYFLOAT', bucket, 'chars', chars)

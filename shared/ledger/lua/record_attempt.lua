@@ -10,5 +10,6 @@ redis.call('RPUSH', 'kc:delivery:' .. id .. ':log', ARGV[6])
 redis.call('LTRIM', 'kc:delivery:' .. id .. ':log', -EXCERPTS, -1)
 if to == 'pending' then schedule_delivery(id, now_ms() + tonumber(ARGV[5])) else offer_host(f[3]) end
 count('webhook_attempts')
+observe('deliver', cjson.decode(ARGV[6]).duration_s or 0)
 count('webhook_' .. (to == 'pending' and 'retried' or to))
 return 1

@@ -27,6 +27,7 @@ def test_killing_the_synth_child_in_the_middle_loses_nothing(cluster: Cluster) -
     assert job.status is JobStatus.SUCCEEDED
     assert job.attempts == 2
     assert time.monotonic() - killed < 15
+    assert cluster.client.hget("kc:totals", "recycled.died") == b"1"
 
 
 def test_a_batch_that_was_only_claimed_ahead_has_no_part_in_its_childs_death(

@@ -43,6 +43,7 @@ def test_a_lost_device_ends_its_child_at_once_and_costs_only_what_it_had_begun(
     (said,) = critical_lines(cluster.log("synth.lost"))
     assert "device_lost" in said
     assert cluster.child("synth.lost") != first
+    assert cluster.client.hget("kc:totals", "recycled.device") == b"1"
 
 
 def test_one_poison_segment_fails_by_name_and_its_worker_lives_on(cluster: Cluster) -> None:
@@ -160,3 +161,4 @@ def test_what_a_stuck_child_held_is_finished_by_another_worker(cluster: Cluster)
     assert (job.worker, job.attempts) == ("synth.1", 2)
     assert "child killed at its deadline" in cluster.log("synth.stuck")
     assert cluster.child("synth.stuck") != stuck
+    assert cluster.client.hget("kc:totals", "recycled.deadline") == b"1"

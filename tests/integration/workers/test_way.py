@@ -112,6 +112,8 @@ def test_a_child_is_replaced_after_its_share_of_tasks(cluster: Cluster) -> None:
         assert cluster.finished(uid).status is JobStatus.SUCCEEDED
     assert cluster.child("synth.0") != first
     cluster.wait(lambda: float(cluster.client.hget("kc:totals", "recycles") or 0) >= 2)
+    assert float(cluster.client.hget("kc:totals", "recycled.planned") or 0) >= 2
+    assert not cluster.client.hexists("kc:totals", "recycled.died")
 
 
 def test_a_lone_short_segment_starts_at_once_on_an_idle_worker(cluster: Cluster) -> None:
