@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
 from shared.errors import (
     DamagedSegment,
@@ -19,6 +20,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.formats import CAPTIONS, FORMATS, SAMPLE_RATE_HZ, FormatInfo
+from shared.ledger.encoding import LOUDNESS, EncodingCost
 from shared.ledger.messages import AssemblyClaim
 from shared.ledger.records import CaptionFile, ChapterRecord, JobSpec, OutputFile, SegmentRecord
 from shared.spoken import SpokenSegment
@@ -43,6 +45,9 @@ log = structlog.get_logger()
 
 PAGE = 500
 """Segments read from the ledger at a time."""
+
+TELL_EVERY_S = 2.0
+"""How often the ledger hears how far an encoding is."""
 
 ESTIMATED: dict[str, Any] = {
     "code": "timings_estimated",
@@ -78,13 +83,15 @@ class Assembling(Stage):
     chapters: list[ChapterRecord] = field(default_factory=list, init=False)
     chapter_files: list[OutputFile] = field(default_factory=list, init=False)
     warnings: list[dict[str, Any]] = field(default_factory=list, init=False)
+    costs: dict[str, EncodingCost] = field(default_factory=dict, init=False)
+    told_at: float = field(default=0.0, init=False)
 
     @contextmanager
     def busy(self, claim: AssemblyClaim) -> Iterator[None]:
         """Hold the claim for a block; what lies in this process's folder is gone after it."""
         bound = log.bind(job_id=claim.uid, action="assemble")
         reached(Step.ASSEMBLE_CLAIMED, job=claim.uid)
-        self.started = time.monotonic()
+        self.started = self.told_at = time.monotonic()
         self.reading = None
         self.chapters, self.chapter_files, self.warnings = [], [], []
         try:
@@ -131,14 +138,14 @@ class Assembling(Stage):
             self.persist(lambda: self.ledger.chapters(claim.uid)) if claim.chapters_total else []
         )
         self.chapters, total = place_chapters(planned, (r.samples or 0 for r in records()))
-        self.chapter_files, self.warnings = [], []
+        self.chapter_files, self.warnings, self.costs = [], [], {}
         spec, folder = claim.spec, self.note.scratch
         gain = self._gain(spec, records)
         folder.mkdir(parents=True, exist_ok=True)
         with file_errors(folder), CaptionWriter(spec.captions, folder, spec.language) as writer:
             captioning = Captioning(writer, self._spoken(claim)) if spec.captions else None
             audio = assemble(
-                (self._item(record, captioning) for record in records()),
+                self._items(claim, records(), captioning, total),
                 spec.outputs,
                 folder,
                 total_samples=total,
@@ -148,6 +155,7 @@ class Assembling(Stage):
                 on_part=partial(self._store_chapter, claim),
             )
             captions = writer.close(total / SAMPLE_RATE_HZ)
+        self._count_costs(audio)
         if not writer.exact:
             self.warnings.append(ESTIMATED)
         return Assembled(audio, captions)
@@ -163,12 +171,17 @@ class Assembling(Stage):
         if spec.loudness_lufs is None:
             return 1.0
         items = (self._item(record, None) for record in records())
-        gain = gain_to(spec.loudness_lufs, measure(b for item in items for b in item_blocks(item)))
+        cost = self.costs[LOUDNESS] = EncodingCost()
+        gain = gain_to(
+            spec.loudness_lufs,
+            measure((b for item in items for b in item_blocks(item)), cost),
+        )
         self.warnings = _loudness_warnings(spec.loudness_lufs, gain)
         return gain.factor
 
     def _store_chapter(self, claim: AssemblyClaim, part: Part, files: list[EncodedFile]) -> None:
         """Put a chapter's files into object storage: here lie those of one at a time only."""
+        self._count_costs(files)
         for file in files:
             output = self._put_audio(claim, file, f"chapter-{part.number:04}", part.number)
             self.chapter_files.append(output)
@@ -187,6 +200,27 @@ class Assembling(Stage):
             yield from self.persist(
                 lambda start=start, stop=stop: self.ledger.segments(claim.uid, start, stop)  # type: ignore[misc]
             )
+
+    def _items(
+        self,
+        claim: AssemblyClaim,
+        records: Iterable[SegmentRecord],
+        captioning: Captioning | None,
+        total: int,
+    ) -> Iterator[AssemblyItem]:
+        """Yield the segments' audio, and tell the ledger now and then how far that is."""
+        samples = 0
+        for record in records:
+            yield self._item(record, captioning)
+            samples += record.samples or 0
+            if time.monotonic() - self.told_at >= TELL_EVERY_S:
+                with suppress(RedisError):  # only estimates are the worse for it
+                    self.ledger.tell_encoded(claim, samples / max(1, total))
+                self.told_at = time.monotonic()
+
+    def _count_costs(self, files: Iterable[EncodedFile]) -> None:
+        for file in files:
+            self.costs.setdefault(file.format, EncodingCost()).add(**vars(file.cost))
 
     def _item(self, record: SegmentRecord, captioning: Captioning | None) -> AssemblyItem:
         key = self.reading = record.key
@@ -234,6 +268,7 @@ class Assembling(Stage):
                     chapters=self.chapters,
                     chapter_files=self.chapter_files,
                     captions=stored.captions,
+                    costs=self.costs,
                 )
             )
         except LostLease:

@@ -8,12 +8,13 @@ the part that this job had of the work of late, or before that by what the fair 
 """
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
-from shared.ledger.records import JobRecord
+from shared.ledger.encoding import LOUDNESS, encode_s, ratio
+from shared.ledger.records import JobRecord, JobSpec
 from shared.ledger.states import TERMINAL, JobStatus, Lane
 
 LANE_PART = {Lane.INTERACTIVE: 0.8, Lane.BATCH: 0.2}
@@ -28,8 +29,11 @@ BELIEVED_CHARS = 500
 OVERDUE_PART = 0.1
 """Of the time that an encoding took already, if it takes longer than it should have."""
 
-SIZES = (1, 2, 3)
-"""Classes of audio by length: below 100 s, below 1000 s, and longer."""
+BELIEVED_ENCODING_S = 2.0
+"""Seconds for which an encoding under way goes as fast as others went."""
+
+CAME_S = 10.0
+"""Length of the stretches in which is counted what comes."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,9 @@ class Outlook:
     Attributes:
         now: seconds since 1970, by Redis's clock.
         pace: sums over what the devices did of late: phonemes, chars, audio_s, busy_s, segments,
-            batches.
+            batches; and `at_ms`, when the last batch was recorded.
         ahead: `<lane>.left` phonemes planned and not done, `<lane>.unplanned` characters.
-        encode: `<formats>|<class>.s`, `.audio_s` and `.jobs`; `*` for all.
+        encode: see `shared.ledger.encoding`; `*.s` and `*.jobs`: by the clock, of whole jobs.
         synth: synth workers heard of.
         assemblers: processes that encode.
         in_lane: jobs of the lane that wait for a device.
@@ -64,6 +68,8 @@ class Outlook:
         to_assemble: jobs that wait to be encoded.
         waiting_segments: in all lanes.
         waiting_phonemes: in those.
+        came: lane → characters accepted in each of the last whole stretches of `CAME_S`.
+        rendered: phonemes that all devices have ever rendered; None where that isn't told.
     """
 
     now: float
@@ -79,6 +85,8 @@ class Outlook:
     to_assemble: int = 0
     waiting_segments: int = 0
     waiting_phonemes: int = 0
+    came: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    rendered: float | None = None
 
     @classmethod
     def from_json(cls, text: str) -> "Outlook":
@@ -89,12 +97,12 @@ class Outlook:
     @property
     def phonemes_per_char(self) -> float | None:
         """As measured over what was rendered of late."""
-        return _ratio(self.pace, "phonemes", "chars")
+        return ratio(self.pace, "phonemes", "chars")
 
     @property
     def phonemes_per_s(self) -> float | None:
         """What all devices that are there do together when busy; None if unknown or none is."""
-        each = _ratio(self.pace, "phonemes", "busy_s")
+        each = ratio(self.pace, "phonemes", "busy_s")
         return each * self.synth if each and self.synth else None
 
     @property
@@ -102,7 +110,7 @@ class Outlook:
         """Of a usual segment."""
         if self.waiting_segments > 0 and self.waiting_phonemes > 0:
             return self.waiting_phonemes / self.waiting_segments
-        return _ratio(self.pace, "phonemes", "segments")
+        return ratio(self.pace, "phonemes", "segments")
 
     def of_lane(self, lane: Lane) -> float:
         """Return the phonemes to render in a lane, in texts that are not planned yet too."""
@@ -110,25 +118,19 @@ class Outlook:
         left = max(0.0, self.ahead.get(f"{lane}.left", 0))
         return left + chars * (self.phonemes_per_char or 0)
 
-    def encode_s(self, formats: tuple[str, ...], audio_s: float) -> float | None:
-        """Return seconds that encoding takes; None if none was ever measured."""
-        wanted = int(math.log10(min(1000.0, max(10.0, audio_s))))
-        together = self._audio_per_s("+".join(sorted(formats)), wanted)
-        if together is not None:
-            return audio_s / together
-        each = [self._audio_per_s(name, wanted) for name in formats]
-        if all(each):
-            return sum(audio_s / rate for rate in each if rate)
-        overall = _ratio(self.encode, "*.audio_s", "*.s")
-        return audio_s / overall if overall else None
+    def coming(self, lane: Lane) -> float:
+        """Return the phonemes a second that keep coming into a lane.
 
-    def _audio_per_s(self, formats: str, wanted: int) -> float | None:
-        # Of lengths that were not met, the longer one is nearer: it has less of what all have.
-        for size in sorted(SIZES, key=lambda size: (abs(size - wanted), -size)):
-            rate = _ratio(self.encode, f"{formats}|{size}.audio_s", f"{formats}|{size}.s")
-            if rate:
-                return rate
-        return None
+        By the median stretch: one book does not come again and again, sentences do.
+        """
+        chars = self.came.get(lane) or (0,)
+        return median(chars) / CAME_S * (self.phonemes_per_char or 0)
+
+    @property
+    def batch_gap_s(self) -> float | None:
+        """Seconds from the end of a usual batch to the next one's, on all devices when busy."""
+        each = ratio(self.pace, "busy_s", "batches")
+        return each / self.synth if each and self.synth else None
 
 
 def eta_s(job: JobRecord, places: Places, outlook: Outlook, now: float) -> float | None:
@@ -164,10 +166,10 @@ def _own_phonemes(job: JobRecord, outlook: Outlook) -> float | None:
     chars = job.input_chars - job.plan_chars if not job.planned else 0
     if chars <= 0:
         return float(pace.left)
-    ratio = outlook.phonemes_per_char
+    each = outlook.phonemes_per_char
     if job.plan_chars >= BELIEVED_CHARS:
-        ratio = pace.to_render / job.plan_chars
-    return None if ratio is None else pace.left + chars * ratio
+        each = pace.to_render / job.plan_chars
+    return None if each is None else pace.left + chars * each
 
 
 def _render_s(
@@ -180,10 +182,11 @@ def _render_s(
     if cluster is None or usual is None:
         return None
     if pace.batches < 1:
-        return _both_lanes(job.lane, _ahead_unbegun(job, own, usual, places, outlook), outlook) / (
-            cluster
-        )
-    others = max(0.0, outlook.of_lane(job.lane) - own)
+        ahead = _ahead_unbegun(job, own, usual, places, outlook)
+        return _lane_s(job.lane, ahead, cluster, outlook)
+    # What was rendered since the outlook is in it, and in the job's own figures no more.
+    since = max(0.0, (pace.total or 0.0) - outlook.rendered) if outlook.rendered is not None else 0
+    others = max(0.0, outlook.of_lane(job.lane) - own - since)
     count = max(1.0, outlook.in_lane)
     expected = _fair_part(outlook, outlook.of_owner, count) * count
     favour = (pace.own + usual * expected) / (pace.even + usual)
@@ -191,13 +194,38 @@ def _render_s(
     # While the other lane has work, this one's jobs had their part of less than all.
     if _other_lane(job.lane, outlook) > 0:
         part = min(1.0, part / LANE_PART[job.lane])
-    work = _both_lanes(job.lane, min(own / part, own + others), outlook)
-    gap_s = pace.s / pace.batches
-    since_s = max(0.0, now - pace.at) if pace.at is not None else 0.0
-    # Late by more than two batches: it does not get on, and the longer so the slower it is.
-    late_s = max(0.0, since_s - 2 * gap_s)
-    rate = (pace.all + POOLED_S * cluster) / (pace.s + POOLED_S + late_s)
-    return max(0.0, work / rate - min(since_s, gap_s))
+    rate, under_way_s = _progress(job, cluster, outlook, now)
+    all_s = _drain_s(own + others, rate, outlook.coming(job.lane))
+    work = own / part if all_s is None else min(own / part, all_s * rate)
+    return max(0.0, _lane_s(job.lane, work, rate, outlook) - under_way_s)
+
+
+def _progress(job: JobRecord, cluster: float, outlook: Outlook, now: float) -> tuple[float, float]:
+    """Return the phonemes a second of all devices while this job got on, and the time under way.
+
+    Args:
+        job: that had a batch.
+        cluster: phonemes a second of all devices when busy.
+        outlook: of its owner and lane.
+        now: seconds since 1970, by Redis's clock.
+
+    Returns:
+        The pace; and seconds since the last batch of anybody's, at most those of a usual one.
+    """
+    pace = job.pace
+    own_at = now if pace.at is None else pace.at
+    own_gap_s = pace.s / pace.batches
+    last_at = max(own_at, outlook.pace.get("at_ms", 0.0) / 1000)
+    # Others' batches since its own: it waits for its turn, and the cluster gets on.
+    others = 0.0
+    if pace.total is not None and outlook.rendered is not None:
+        others = max(0.0, outlook.rendered - pace.total)
+    gap_s = min(own_gap_s, outlook.batch_gap_s or own_gap_s)
+    since_s = max(0.0, now - last_at)
+    # Late by more than two batches: nothing gets on, and the longer so the slower it is.
+    late_s = max(0.0, since_s - 2 * own_gap_s)
+    took_s = pace.s + (last_at - own_at) + POOLED_S + late_s
+    return (pace.all + others + POOLED_S * cluster) / took_s, min(since_s, gap_s)
 
 
 def _ahead_unbegun(
@@ -232,46 +260,68 @@ def _fair_part(outlook: Outlook, of_owner: int, count: float) -> float:
 
     A batch is led by whose turn it is and filled with one segment of each job, round after round.
     """
-    batch = max(1.0, _ratio(outlook.pace, "segments", "batches") or 1.0)
+    batch = max(1.0, ratio(outlook.pace, "segments", "batches") or 1.0)
     by_share = outlook.owner_part / max(1, of_owner)
     return min(1.0, max(1 / count, min(by_share, 1 / batch)))
 
 
 def _other_lane(lane: Lane, outlook: Outlook) -> float:
-    other = Lane.BATCH if lane is Lane.INTERACTIVE else Lane.INTERACTIVE
-    return outlook.of_lane(other)
+    return outlook.of_lane(_other(lane))
 
 
-def _both_lanes(lane: Lane, work: float, outlook: Outlook) -> float:
-    """Return the phonemes of both lanes that are rendered while `work` of this one is."""
-    return min(work / LANE_PART[lane], work + _other_lane(lane, outlook))
+def _other(lane: Lane) -> Lane:
+    return Lane.BATCH if lane is Lane.INTERACTIVE else Lane.INTERACTIVE
+
+
+def _lane_s(lane: Lane, work: float, rate: float, outlook: Outlook) -> float:
+    """Return seconds until `work` of a lane is rendered, beside what the other has and gets."""
+    slowest_s = work / LANE_PART[lane] / rate
+    both = work + _other_lane(lane, outlook)
+    both_s = _drain_s(both, rate, outlook.coming(_other(lane)))
+    return slowest_s if both_s is None else min(slowest_s, both_s)
+
+
+def _drain_s(work: float, rate: float, coming: float) -> float | None:
+    """Return seconds until work is done while more keeps coming; None if that grows faster."""
+    return work / (rate - coming) if coming < rate else None
 
 
 def _s_per_phoneme(job: JobRecord, outlook: Outlook) -> float:
     rendered = job.pace.to_render - job.pace.left
     if rendered > 0 and job.audio_s > 0:
         return job.audio_s / rendered
-    return (_ratio(outlook.pace, "audio_s", "phonemes") or 0.0) / job.spec.speed
+    return (ratio(outlook.pace, "audio_s", "phonemes") or 0.0) / job.spec.speed
 
 
 def _assembly_s(job: JobRecord, outlook: Outlook, audio_s: float, now: float) -> float | None:
     """Return seconds that waiting for an encoder, encoding and storing take from here on."""
-    alone = outlook.encode_s(tuple(job.spec.outputs), audio_s)
+    alone = encode_s(outlook.encode, _encoders(job.spec), audio_s)
     if alone is None:
         return None
     if job.pace.assembling_since is not None and job.stage == "assemble":
-        took_s = max(0.0, now - job.pace.assembling_since)
-        return max(alone - took_s, took_s * OVERDUE_PART)
-    usual_s = _ratio(outlook.encode, "*.s", "*.jobs") or 0.0
+        return _rest_of_encoding_s(job, alone, job.pace.assembling_since, now)
+    usual_s = ratio(outlook.encode, "*.s", "*.jobs") or 0.0
     queued = max(0, outlook.to_assemble - (1 if job.stage == "assemble" else 0))
     return alone + queued * usual_s / max(1, outlook.assemblers)
+
+
+def _rest_of_encoding_s(job: JobRecord, alone: float, since: float, now: float) -> float:
+    """Return what is left of an encoding that is under way, by how it got on if that is told."""
+    told_at = since if job.pace.encoded_at is None else max(since, job.pace.encoded_at)
+    done = min(1.0, job.pace.encoded)
+    believed = BELIEVED_ENCODING_S / max(alone, BELIEVED_ENCODING_S)
+    whole_s = alone
+    if done > 0:
+        whole_s = (told_at - since + believed * alone) / (done + believed)
+    silent_s = max(0.0, now - told_at)
+    return max(whole_s * (1 - done) - silent_s, silent_s * OVERDUE_PART)
+
+
+def _encoders(spec: JobSpec) -> tuple[str, ...]:
+    files = tuple(spec.outputs) * (2 if spec.split else 1)
+    return files if spec.loudness_lufs is None else (*files, LOUDNESS)
 
 
 def queue_position(job: JobRecord, places: Places) -> int | None:
     """Return how many jobs are planned before it; None once planning has begun."""
     return places.plan if job.status is JobStatus.QUEUED else None
-
-
-def _ratio(sums: Mapping[str, float], over: str, under: str) -> float | None:
-    below = sums.get(under, 0.0)
-    return sums.get(over, 0.0) / below if below > 0 else None

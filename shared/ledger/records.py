@@ -201,7 +201,10 @@ class JobPace:
         s: seconds that took.
         batches: batches with a part of it, of late.
         at: when the last of those was recorded, or the first segment was planned.
+        total: phonemes that all devices had ever rendered at `at`.
         assembling_since: when a worker began to encode it, if one does.
+        encoded: the part of that which was done when it was last told of, 0 to 1.
+        encoded_at: when that was.
     """
 
     left: int = 0
@@ -213,7 +216,10 @@ class JobPace:
     s: float = 0.0
     batches: float = 0.0
     at: float | None = None
+    total: float | None = None
     assembling_since: float | None = None
+    encoded: float = 0.0
+    encoded_at: float | None = None
 
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> "JobPace":
@@ -232,6 +238,9 @@ class JobPace:
             s=float(fields.get("pace_s", 0)),
             batches=float(fields.get("pace_batches", 0)),
             at=seconds("pace_ms"),
+            total=float(fields["pace_total"]) if "pace_total" in fields else None,
+            encoded=float(fields.get("encoded", 0)),
+            encoded_at=seconds("encoded_ms"),
             assembling_since=seconds("assemble_ms") if fields.get("assemble_token") else None,
         )
 

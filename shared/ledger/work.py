@@ -1,7 +1,7 @@
 """The ledger as the workers see it: claim under a lease, finish under its token."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, cast
@@ -10,6 +10,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from shared.errors import IllegalTransition, LostLease
+from shared.ledger.encoding import EncodingCost
 from shared.ledger.messages import (
     NOTHING_YET,
     AssemblyClaim,
@@ -42,6 +43,8 @@ PEEK, LOOK_MOST = 128, 256
 
 `benchmarks/claim.py` has what other figures cost and give.
 """
+
+NO_COSTS: Mapping[str, EncodingCost] = {}
 
 ANY_SIZE = 10**9
 """No bound on a batch's phonemes."""
@@ -356,6 +359,7 @@ class WorkLedger:
         chapters: Sequence[ChapterRecord] = (),
         chapter_files: Sequence[OutputFile] = (),
         captions: Sequence[CaptionFile] = (),
+        costs: Mapping[str, EncodingCost] = NO_COSTS,
     ) -> None:
         """Record the stored files: the job has succeeded, and its webhook row is written.
 
@@ -367,6 +371,7 @@ class WorkLedger:
             chapters: with their places in the audio.
             chapter_files: files of single chapters.
             captions: files of word and sentence times.
+            costs: of each encoder; see `shared.ledger.encoding`.
         """
         self._run(
             "finish_job",
@@ -385,7 +390,12 @@ class WorkLedger:
                 }
             ),
             json.dumps([asdict(file) for file in captions]),
+            json.dumps({name: asdict(cost) for name, cost in costs.items()}),
         )
+
+    def tell_encoded(self, claim: AssemblyClaim, part: float) -> None:
+        """Say how much of a job's encoding is done, 0 to 1; of one that has ended, nobody asks."""
+        self._run("encoded", claim.uid, claim.token, part)
 
     def fail_stage(
         self, claim: PlanClaim | AssemblyClaim, *, code: str, message: str, permanent: bool

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from shared.errors import DiskFull, EncodingFailed, IncompleteAudio
 from shared.formats import FORMATS, SAMPLE_RATE_HZ, AudioFormat
+from shared.ledger.encoding import EncodingCost
 from worker.assemble.encoders import ENCODER_ERRORS, Encoder
 from worker.assemble.loudness import amplified
 from worker.assemble.m4b import Tags
@@ -58,6 +59,7 @@ class EncodedFile:
         bytes: its length.
         audio_s: seconds of sound put into it; AAC plays up to two frames longer.
         sha256: 64 hex digits over the file.
+        cost: what its encoder took.
     """
 
     format: AudioFormat
@@ -65,6 +67,7 @@ class EncodedFile:
     bytes: int
     audio_s: float
     sha256: str
+    cost: EncodingCost = field(default_factory=EncodingCost, compare=False)
 
 
 def pause_samples(seconds: float) -> int:
@@ -104,12 +107,13 @@ class FileSet:
     ) -> None:
         self._total_samples = total_samples
         self._paths: dict[AudioFormat, Path] = {}
-        self._encoders: list[Encoder] = []
+        self._encoders: dict[AudioFormat, Encoder] = {}
+        self._costs = {audio_format: EncodingCost() for audio_format in formats}
         try:
             for audio_format in formats:
                 path = self._paths[audio_format] = _new_file(folder, audio_format)
-                self._encoders.append(
-                    open_encoder(audio_format, path, total_samples=total_samples, tags=tags)
+                self._encoders[audio_format] = open_encoder(
+                    audio_format, path, total_samples=total_samples, tags=tags
                 )
         except BaseException:
             self.abandon()
@@ -117,20 +121,26 @@ class FileSet:
 
     def write(self, block: NDArray[np.int16]) -> None:
         """Encode the next samples, as `Encoder.write` has it."""
-        for encoder in self._encoders:
-            encoder.write(block)
+        for audio_format, encoder in self._encoders.items():
+            with self._costs[audio_format].timed():
+                encoder.write(block)
 
     def close(self) -> list[EncodedFile]:
         """Complete the files and return them, in the order of the formats."""
-        for encoder in self._encoders:
-            encoder.close()
-        return [_finished(f, path, self._total_samples) for f, path in self._paths.items()]
+        for audio_format, encoder in self._encoders.items():
+            with self._costs[audio_format].timed():
+                encoder.close()
+            self._costs[audio_format].add(audio_s=self._total_samples / SAMPLE_RATE_HZ)
+        return [
+            _finished(f, path, self._total_samples, self._costs[f])
+            for f, path in self._paths.items()
+        ]
 
     def abandon(self) -> None:
         """Remove what was made."""
         for path in self._paths.values():
             path.unlink(missing_ok=True)
-        for encoder in self._encoders:
+        for encoder in self._encoders.values():
             with suppress(*ENCODER_ERRORS):
                 encoder.close()
 
@@ -269,12 +279,19 @@ def _new_file(folder: Path, audio_format: AudioFormat) -> Path:
     return Path(name)
 
 
-def _finished(audio_format: AudioFormat, path: Path, total_samples: int) -> EncodedFile:
+def _finished(
+    audio_format: AudioFormat, path: Path, total_samples: int, cost: EncodingCost
+) -> EncodedFile:
     # Some encoders write their header last: hash what lies there, not what went by.
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     return EncodedFile(
-        audio_format, path, path.stat().st_size, total_samples / SAMPLE_RATE_HZ, digest.hexdigest()
+        audio_format,
+        path,
+        path.stat().st_size,
+        total_samples / SAMPLE_RATE_HZ,
+        digest.hexdigest(),
+        cost,
     )
 
 

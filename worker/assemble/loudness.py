@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.formats import SAMPLE_RATE_HZ
+from shared.ledger.encoding import EncodingCost
 
 PEAK_MOST_DBFS = -1.0
 """No louder than this is any true peak made: lossy decoders overshoot a little."""
@@ -105,12 +106,19 @@ class LoudnessMeter:
             self._last = dict(frame.metadata) or self._last
 
 
-def measure(blocks: Iterable[NDArray[np.int16]]) -> Loudness:
-    """Return how loud blocks of samples are together, as `LoudnessMeter` takes them."""
-    meter = LoudnessMeter()
+def measure(blocks: Iterable[NDArray[np.int16]], cost: EncodingCost | None = None) -> Loudness:
+    """Return how loud blocks of samples are together, as `LoudnessMeter` takes them.
+
+    Args:
+        blocks: int16 each.
+        cost: gets what measuring took, without what the blocks did.
+    """
+    meter, cost = LoudnessMeter(), cost or EncodingCost()
     for block in blocks:
         if block.size:
-            meter.write(block)
+            with cost.timed():
+                meter.write(block)
+            cost.add(audio_s=block.size / SAMPLE_RATE_HZ)
     return meter.close()
 
 

@@ -54,6 +54,9 @@ local function make_job(job, input, now)
     'reused', 0, 'audio_s', 0, 'planned', 0, 'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0,
     'left', 0, 'unplanned', 0)
   add_ahead(uid, 'unplanned', chars)
+  local bucket = 'kc:rate:' .. math.floor(now / 10000)
+  redis.call('HINCRBY', bucket, 'came.' .. job.lane, chars)
+  redis.call('EXPIRE', bucket, 120)
   redis.call('HSET', 'kc:shares', owner, job.share)
   if job.batch then redis.call('HSET', job_key(uid), 'batch', job.batch) end
   if job.stand_in ~= nil then

@@ -69,6 +69,7 @@ local keep = 2 ^ (-batch.synthesis_s / HALF_LIFE_S)
 for i, new in ipairs({ phonemes, chars, audio_s, batch.synthesis_s, #batch.segments, 1 }) do
   redis.call('HSET', 'kc:pace', names[i], (known[i] or 0) * keep + new)
 end
+redis.call('HSET', 'kc:pace', 'at_ms', now)
 for voice, said in pairs(batch.speech or {}) do
   redis.call('HINCRBYFLOAT', 'kc:speech', voice .. '.s', said[1])
   redis.call('HINCRBYFLOAT', 'kc:speech', voice .. '.phonemes', said[2])

@@ -1,5 +1,6 @@
 -- What is ahead of one owner's jobs in one lane, and how fast it goes. ARGV: lane, owner. Answers JSON.
 local lane, owner = ARGV[1], ARGV[2]
+local CAME_STRETCHES = 6
 local function row(key)
   local flat, found = redis.call('HGETALL', key), {}
   for i = 1, #flat, 2 do found[flat[i]] = tonumber(flat[i + 1]) end
@@ -27,8 +28,18 @@ for _, name in ipairs(redis.call('SMEMBERS', 'kc:workers')) do
     if state then assemblers = assemblers + (cjson.decode(state).children or 1) end
   end
 end
+
+-- Characters that came in each of the last whole stretches of ten seconds.
+local now, came = now_ms(), { interactive = {}, batch = {} }
+for back = 1, CAME_STRETCHES do
+  local bucket = 'kc:rate:' .. (math.floor(now / 10000) - back)
+  local f = redis.call('HMGET', bucket, 'came.interactive', 'came.batch')
+  came.interactive[back], came.batch[back] = tonumber(f[1] or '0'), tonumber(f[2] or '0')
+end
 return cjson.encode({
-  now_ms = now_ms(),
+  now_ms = now,
+  came = came,
+  rendered = tonumber(redis.call('HGET', 'kc:totals', 'phonemes') or '0'),
   pace = row('kc:pace'),
   ahead = row('kc:ahead'),
   encode = row('kc:encode'),

@@ -25,7 +25,7 @@ OUTLOOK = Outlook(
         "segments": 16,
         "batches": 4,
     },
-    encode={"flac|2.s": 2, "flac|2.audio_s": 140, "*.s": 2, "*.audio_s": 140, "*.jobs": 1},
+    encode={"flac.cpu_s": 2, "flac.audio_s": 140, "*.s": 2, "*.jobs": 1},
     synth=1,
     assemblers=1,
     in_lane=1,
@@ -177,23 +177,51 @@ def test_an_encoding_under_way_is_what_is_left_of_it_and_never_over_before_it_is
     assert eta_s(waiting, Places(), behind, NOW) == pytest.approx(4 + 3 * 2 / 2)
 
 
-def test_formats_are_told_apart_and_lengths_too() -> None:
-    known = {
-        "mp3|1.s": 1,
-        "mp3|1.audio_s": 10,
-        "mp3|3.s": 10,
-        "mp3|3.audio_s": 800,
-        "wav|2.s": 1,
-        "wav|2.audio_s": 9000,
-        "*.s": 12,
-        "*.audio_s": 9810,
-    }
-    outlook = Outlook(now=NOW, encode=known)
-    assert outlook.encode_s(("mp3",), 20) == pytest.approx(2)
-    assert outlook.encode_s(("mp3",), 8000) == pytest.approx(100)
-    assert outlook.encode_s(("wav", "mp3"), 8000) == pytest.approx(100 + 8000 / 9000)
-    assert outlook.encode_s(("opus",), 9810) == pytest.approx(12), "by all that was encoded"
-    assert Outlook(now=NOW).encode_s(("mp3",), 20) is None
+def test_how_far_an_encoding_is_counts_more_than_how_fast_others_went() -> None:
+    def encoding(part: float, at_s: float) -> float:
+        pace = JobPace(to_render=4000, assembling_since=NOW, encoded=part, encoded_at=NOW + at_s)
+        seen = job(stage="assemble", audio_s=280, pace=pace)
+        eta = eta_s(seen, Places(), OUTLOOK, NOW + at_s)
+        assert eta is not None
+        return eta
+
+    # 4 s were expected; it is three times as slow.
+    assert encoding(0.5, 6) == pytest.approx(6, rel=0.35)
+    assert encoding(0.9, 10.8) == pytest.approx(1.2, rel=0.25)
+    assert encoding(0.25, 1) == pytest.approx(3), "as expected"
+
+
+def test_what_keeps_coming_into_the_other_lane_is_in_the_way_of_a_batch_job() -> None:
+    seen = job(lane=Lane.BATCH, pace=half_way(own=1000, even=2000, all=2000), audio_s=140)
+    behind = replace(OUTLOOK, ahead={"batch.left": 2000})
+    alone = eta_s(seen, Places(), behind, NOW)
+    assert alone == pytest.approx(20 + 4)
+    # Half of what the device does comes again and again, though nothing is there just now.
+    steady = replace(behind, came={"interactive": [480, 520, 500, 500, 510, 490]})
+    assert eta_s(seen, Places(), steady, NOW) == pytest.approx(20 * 2 + 4)
+    flood = replace(behind, came={"interactive": [9000] * 6})
+    assert eta_s(seen, Places(), flood, NOW) == pytest.approx(20 / 0.2 + 4), "its part is kept"
+    once = replace(behind, came={"interactive": [0, 0, 12_000, 0, 0, 0]})
+    assert eta_s(seen, Places(), once, NOW) == pytest.approx(alone), "a book comes once"
+
+
+def test_a_job_that_waits_for_its_turn_while_others_get_on_is_not_late() -> None:
+    seen = job(lane=Lane.BATCH, pace=half_way(at=NOW - 40, total=10_000), audio_s=140)
+    ahead = {"interactive.left": 1000, "batch.left": 2000}
+    getting_on = replace(
+        OUTLOOK,
+        ahead=ahead,
+        pace={**OUTLOOK.pace, "at_ms": NOW * 1000},
+        rendered=10_000 + 40 * 100,
+    )
+    assert eta_s(seen, Places(), getting_on, NOW) == pytest.approx(30 + 4)
+
+
+def test_what_was_rendered_since_the_outlook_is_not_taken_for_others_work() -> None:
+    # A batch of 1,000 phonemes of this job alone was done since.
+    pace = half_way(total=11_000)
+    stale = replace(OUTLOOK, ahead={"interactive.left": 3000}, rendered=10_000)
+    assert eta_s(job(pace=pace, audio_s=140), Places(), stale, NOW) == pytest.approx(20 + 4)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +253,8 @@ def test_the_ledgers_answer_is_read_with_its_empty_tables() -> None:
     text = (
         '{"now_ms":1000,"pace":{"":0},"ahead":{"":0},"encode":{"":0},"synth":1,"assemblers":2,'
         '"in_lane":0,"of_owner":0,"owner_part":1,"to_plan":0,"to_assemble":0,'
-        '"waiting_segments":0,"waiting_phonemes":0}'
+        '"waiting_segments":0,"waiting_phonemes":0,'
+        '"came":{"interactive":[0,0],"batch":[0,0]},"rendered":0}'
     )
     outlook = Outlook.from_json(text)
     assert (outlook.now, outlook.synth, outlook.assemblers) == (1, 1, 2)
