@@ -157,6 +157,8 @@ class Job:
     metrics: Metrics = NOTHING_MEASURED
     custom_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    title: str | None = None
+    author: str | None = None
     lexicons: tuple[str, ...] = ()
     urls: Mapping[str, str] = field(default_factory=dict)
     segments: tuple[Segment, ...] | None = None

@@ -60,6 +60,8 @@ JOB_EXAMPLE: dict[str, Any] = {
     "custom_id": "greeting-1",
     "batch_id": None,
     "metadata": {"campaign": "spring"},
+    "title": "Greetings",
+    "author": None,
     "lexicons": ["names@3"],
     "urls": {
         "self": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",

@@ -205,6 +205,10 @@ class Job(_Shape):
     custom_id: str | None
     batch_id: str | None = Field(description="Of the batch it came in.")
     metadata: dict[str, str]
+    title: str | None = Field(
+        description="Of the work: as the request gave it, or else the document it came from."
+    )
+    author: str | None = Field(description="Likewise; several with commas between.")
     lexicons: list[str] = Field(description="Those it is spoken with, each with its version.")
     urls: Urls
     segments: list[Segment] | None = Field(None, description="With `?include=segments`.")

@@ -59,6 +59,8 @@ def job_view(
         "custom_id": record.custom_id,
         "batch_id": record.batch,
         "metadata": record.spec.metadata,
+        "title": record.spec.title or None,
+        "author": record.spec.author or None,
         "lexicons": list(record.lexicons),
         "urls": {
             "self": url,

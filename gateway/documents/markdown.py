@@ -25,7 +25,9 @@ from gateway.documents.plain_text import decode
 from shared.alphabet import first_unknown
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.{0,16384}?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FRONT_FIELD = re.compile(r"^(title|author|authors|lang|language)[ \t]*:[ \t]*(.+)$", re.M | re.I)
+_FRONT_FIELD = re.compile(
+    r"^(title|author|authors|lang|language)[ \t]*:[ \t]*(.*)((?:\n[ \t]*-[ \t].*)*)$", re.M | re.I
+)
 _PHONEME_MARK = re.compile(r"\[[^\[\]\n]+\]\(/([^()\n]*)/\)")
 _HTML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _HTML_TAG = re.compile(r"<[^<>]*>")
@@ -65,8 +67,15 @@ def _front_matter(text: str) -> re.Match[str] | None:
 
 
 def _front_fields(front: str) -> Iterator[tuple[str, str]]:
-    for name, value in _FRONT_FIELD.findall(front):
-        yield name.lower(), value.strip().strip("\"'").strip("[]")[:500]
+    for name, value, below in _FRONT_FIELD.findall(front):
+        listed = value.strip()
+        items = [listed]
+        if listed[:1] == "[" and listed[-1:] == "]":
+            items = listed[1:-1].split(",")
+        elif not listed:  # a list, one item a line
+            items = [line.strip().removeprefix("-") for line in below.split("\n")]
+        said = (item.strip().strip("\"'") for item in items)
+        yield name.lower(), ", ".join(filter(None, said))[:500]
 
 
 class _Reading:

@@ -10,7 +10,6 @@ the part that this job had of the work of late, or before that by what the fair 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from shared.ledger.encoding import LOUDNESS, encode_s, ratio
@@ -121,10 +120,10 @@ class Outlook:
     def coming(self, lane: Lane) -> float:
         """Return the phonemes a second that keep coming into a lane.
 
-        By the median stretch: one book does not come again and again, sentences do.
+        What came in all stretches but one: a few books do not come again and again, sentences do.
         """
-        chars = self.came.get(lane) or (0,)
-        return median(chars) / CAME_S * (self.phonemes_per_char or 0)
+        least = sorted(self.came.get(lane, ()))[:2]
+        return max(least, default=0.0) / CAME_S * (self.phonemes_per_char or 0)
 
     @property
     def batch_gap_s(self) -> float | None:

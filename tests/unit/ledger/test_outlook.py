@@ -197,12 +197,12 @@ def test_what_keeps_coming_into_the_other_lane_is_in_the_way_of_a_batch_job() ->
     alone = eta_s(seen, Places(), behind, NOW)
     assert alone == pytest.approx(20 + 4)
     # Half of what the device does comes again and again, though nothing is there just now.
-    steady = replace(behind, came={"interactive": [480, 520, 500, 500, 510, 490]})
+    steady = replace(behind, came={"interactive": [500, 520, 0, 500, 510, 600]})
     assert eta_s(seen, Places(), steady, NOW) == pytest.approx(20 * 2 + 4)
     flood = replace(behind, came={"interactive": [9000] * 6})
     assert eta_s(seen, Places(), flood, NOW) == pytest.approx(20 / 0.2 + 4), "its part is kept"
-    once = replace(behind, came={"interactive": [0, 0, 12_000, 0, 0, 0]})
-    assert eta_s(seen, Places(), once, NOW) == pytest.approx(alone), "a book comes once"
+    books = replace(behind, came={"interactive": [0, 3000, 12_000, 0, 3000, 9000]})
+    assert eta_s(seen, Places(), books, NOW) == pytest.approx(alone), "books come now and then"
 
 
 def test_a_job_that_waits_for_its_turn_while_others_get_on_is_not_late() -> None:

@@ -115,6 +115,16 @@ def test_front_matter_and_the_only_first_heading_are_the_title() -> None:
     assert read_markdown(b"# Heading\n\nText.", most_chars=MOST).title == "Heading"
 
 
+@pytest.mark.parametrize(
+    "authors",
+    ["author: Ann, Bo", "authors: [Ann, 'Bo']", 'author:\n  - Ann\n  - "Bo"\ntags:\n  - x'],
+)
+def test_several_authors_are_named_with_commas(authors: str) -> None:
+    front = f"---\n{authors}\ntitle: T\n---\nText."
+    document = read_markdown(front.encode(), most_chars=MOST)
+    assert (document.title, document.author) == ("T", "Ann, Bo")
+
+
 def test_lists_and_tables_are_read_sensibly() -> None:
     assert markdown("- one\n- two\n  - three\n\n3. a\n4. b") == (
         "one.\n\ntwo.\n\nthree.\n\n3. a.\n\n4. b."
