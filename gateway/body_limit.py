@@ -39,7 +39,7 @@ class BodyBounds:
         method, path = scope["method"], scope["path"]
         if method == "PUT" and path.startswith("/v1/lexicons/"):
             return LEXICON_BYTES
-        if (method == "POST" and path == "/v1/jobs") or (
+        if (method == "POST" and path in {"/v1/jobs", "/v1/estimate"}) or (
             method == "PUT" and path.startswith("/v1/jobs/")
         ):
             kind = dict(scope["headers"]).get(b"content-type", b"")

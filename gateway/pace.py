@@ -57,15 +57,20 @@ class Pace:
         asked_at, outlook = await self._outlook(job.owner, job.lane)
         return eta_s(job, places, outlook, outlook.now + self._clock() - asked_at)
 
-    async def wait_s(self, job: NewJob) -> float | None:
+    async def wait_s(self, job: NewJob, phonemes: float) -> float | None:
         """Return seconds until a job would have ended if it were accepted now; None if unknown.
+
+        Args:
+            job: as it would be accepted.
+            phonemes: that its text comes to.
 
         Raises:
             RedisError: Redis is away.
         """
         _, outlook = await self._outlook(job.owner, job.lane)
         record = JobRecord.before(job, outlook.now)
-        return eta_s(record, Places(plan=outlook.to_plan), outlook, outlook.now)
+        places = Places(plan=outlook.to_plan)
+        return eta_s(record, places, outlook, outlook.now, own=phonemes)
 
     async def _outlook(self, owner: str, lane: Lane) -> tuple[float, Outlook]:
         """Return an outlook, and when it was asked for by this process's clock."""

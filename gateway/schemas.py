@@ -282,15 +282,18 @@ class Problem(_Shape):
 
     code: str
     detail: str
+    param: str | None = Field(
+        description="The field it is about: the text's, `file` of a form, `voice`, `language`."
+    )
 
 
 class Estimate(_Shape):
     """What a job would come to if it were submitted now."""
 
     object: Literal["estimate"]
-    segments: int | None
+    segments: int | None = Field(description="Pauses too; null if the language can't be spoken.")
     audio_s: float | None = Field(
-        description="By the seconds a phoneme that were measured here for the voice."
+        description="By the seconds a phoneme that were measured here for each voice."
     )
     wait_s: float | None = Field(
         description="Seconds until it would have ended; null where nothing was measured yet."
@@ -299,7 +302,14 @@ class Estimate(_Shape):
     problems: list[Problem] = Field(
         description="With `language_unavailable` or `nothing_to_speak` the job would fail."
     )
-    sampled: bool = Field(description="True: parts of a long text stand for all of it.")
+    sampled: bool = Field(
+        description="True: parts of a text longer than 20,000 characters stand for all of it."
+    )
+    input_chars: int = Field(description="Of the text, as it would be put together.")
+    chapters: int
+    lexicons: list[str] = Field(description="Those it would be spoken with, with their versions.")
+    title: str | None
+    author: str | None
 
 
 class Attempt(_Shape):

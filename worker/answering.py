@@ -3,14 +3,15 @@
 In: a text, or some stretches of one. Out: how it is said, or what planning it comes to; in JSON.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared.languages import Language
 from shared.ledger.asks import Ask, AskKind
 from worker.engines.facts import model_config
-from worker.plan.normalize import Normalizer
 from worker.plan.planner import Planner
+from worker.plan.rewriting import Rewrite
 from worker.plan.segment import PlannedSlice, SegmentKind
 
 OOV_MOST = 200
@@ -19,23 +20,33 @@ OOV_MOST = 200
 WARNINGS_MOST = 100
 
 
-def answer(planner: Planner, ask: Ask) -> dict[str, Any]:
+RewritesOf: TypeAlias = Callable[[Sequence[str], bool, Language], Sequence[Rewrite]]
+"""Digests of lexicons, whether to normalize and a language → passes over a text."""
+
+
+def answer(planner: Planner, ask: Ask, rewrites_of: RewritesOf) -> dict[str, Any]:
     """Answer a question.
 
+    Args:
+        planner: that plans jobs.
+        ask: the question.
+        rewrites_of: gives what is passed over a job's text.
+
     Raises:
-        InvalidMarkup, LanguageUnavailable: there is no answer but this.
+        InvalidMarkup, LanguageUnavailable, UnknownLexicon: there is no answer but this.
     """
-    return _ANSWERERS[ask.kind](planner, ask.body)
+    return _ANSWERERS[ask.kind](planner, ask.body, rewrites_of)
 
 
-def _phonemize(planner: Planner, body: dict[str, Any]) -> dict[str, Any]:
+def _phonemize(planner: Planner, body: dict[str, Any], rewrites_of: RewritesOf) -> dict[str, Any]:
     """Say how `text` is said.
 
     Returns:
         `phonemes` of the whole, `tokens` (the model's numbers for them, without its end marks),
         `segments` `[{text, phonemes}]` as they would be rendered, `oov`, `warnings`.
     """
-    planned = _plan(planner, [body["text"]], Language(body["language"]))
+    # As a job is spoken that does not say otherwise.
+    planned = _plan(planner, {"texts": [body["text"]], "language": body["language"]}, rewrites_of)
     spoken = [s for s in planned[0].segments if s.kind is SegmentKind.SPEECH]
     phonemes = " ".join(segment.phonemes for segment in spoken)
     vocab: dict[str, int] = model_config()["vocab"]
@@ -48,43 +59,59 @@ def _phonemize(planner: Planner, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _estimate(planner: Planner, body: dict[str, Any]) -> dict[str, Any]:
-    """Say what planning `texts` comes to.
+def _estimate(planner: Planner, body: dict[str, Any], rewrites_of: RewritesOf) -> dict[str, Any]:
+    """Say what planning `texts` comes to; see `AskKind.ESTIMATE`.
 
     Returns:
-        `segments`, `phonemes` (their sum), `pause_s`, `oov`, `warnings`, and `degraded`: why the
-        language is not said as well as it could be, or null.
+        `segments`, and `pauses` among them; `phonemes` (their sum), `spoken` (the same by the voice
+        that a mark named, "" for the job's own), `pause_s`, `oov`, `warnings`, `degraded`: why the
+        language is not said as well as it could be, or null; `degraded_others`: the same of others.
     """
     language = Language(body["language"])
-    planned = _plan(planner, body["texts"], language)
+    planned = _plan(planner, body, rewrites_of)
     segments = [segment for one in planned for segment in one.segments]
+    spoken: Counter[str] = Counter()
+    for segment in segments:
+        if segment.kind is SegmentKind.SPEECH:
+            spoken[segment.voice] += len(segment.phonemes)
+    others = {s.language for s in segments if s.language is not None} - {language}
     return {
         "segments": len(segments),
-        "phonemes": sum(len(segment.phonemes) for segment in segments),
+        "pauses": sum(segment.kind is SegmentKind.PAUSE for segment in segments),
+        "phonemes": spoken.total(),
+        "spoken": spoken,
         "pause_s": round(sum(segment.pause_s for segment in segments), 3),
         "oov": _oov(planned),
         "warnings": _warnings(planned),
         "degraded": planner.degraded(language),
+        "degraded_others": [
+            why for other in sorted(others) if (why := planner.degraded(other)) is not None
+        ],
     }
 
 
-_ANSWERERS: dict[AskKind, Callable[[Planner, dict[str, Any]], dict[str, Any]]] = {
+_ANSWERERS: dict[AskKind, Callable[[Planner, dict[str, Any], RewritesOf], dict[str, Any]]] = {
     AskKind.PHONEMIZE: _phonemize,
     AskKind.ESTIMATE: _estimate,
 }
 
 
-def _plan(planner: Planner, texts: Sequence[str], language: Language) -> list[PlannedSlice]:
-    # As a job is spoken that does not say otherwise.
+def _plan(planner: Planner, body: dict[str, Any], rewrites_of: RewritesOf) -> list[PlannedSlice]:
+    texts = body["texts"]
+    voices = body.get("voices") or [""] * len(texts)
+    lexicons, normalize = tuple(body.get("lexicons", ())), body.get("normalize", True)
     return [
         planner.plan_slice(
             text,
-            language=language,
+            language=Language(body["language"]),
             offset=0,
             final=True,
-            rewrites=lambda spoken: [Normalizer(spoken)],
+            rewrites=lambda spoken: rewrites_of(lexicons, normalize, spoken),
+            voice=voice,
+            follow_voice=body.get("follow_voice", False),
+            chapter_pause_s=body.get("chapter_pause_s", 0.0),
         )
-        for text in texts
+        for text, voice in zip(texts, voices, strict=True)
     ]
 
 

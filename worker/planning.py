@@ -1,14 +1,14 @@
 """The plan stage: a window of text in, segments in the ledger out."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
-from shared.errors import LostLease, PermanentError
+from shared.errors import LostLease, PermanentError, UnknownLexicon
 from shared.formats import SAMPLE_RATE_HZ
 from shared.languages import Language
 from shared.ledger.asks import Answers
@@ -38,6 +38,10 @@ BOOKS_AT_HAND = 8
 
 HASH_VERSION = "1"
 """Raise it when the same segment would have to sound different."""
+
+
+_Reader: TypeAlias = Callable[[str], Lexicon]
+"""Digest → the lexicon."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Planning(Stage):
                 return False
             with self.note.busy("answering", within_s=ANSWER_WITHIN_S):
                 try:
-                    self._answers.give(ask, answer(self.planner, ask))
+                    self._answers.give(ask, answer(self.planner, ask, self._asked_rewrites))
                 except PermanentError as error:
                     self._answers.refuse(ask, error)
         return True
@@ -142,24 +146,28 @@ class Planning(Stage):
             language=claim.spec.language,
             offset=claim.chars_done,
             final=window.final,
-            rewrites=lambda language: self._rewrites(claim, language),
+            rewrites=lambda language: self._rewrites(
+                claim.lexicons, claim.spec.normalize, language, self._lexicon
+            ),
             voice=claim.state.voice,
             follow_voice=claim.spec.follow_voice,
             chapter_pause_s=claim.spec.chapter_pause_s,
             quick_start=claim.spec.quick_start and claim.chars_done == 0,
         )
 
-    def _rewrites(self, claim: PlanClaim, language: Language) -> list[Rewrite]:
+    def _rewrites(
+        self, lexicons: Sequence[str], normalize: bool, language: Language, read: _Reader
+    ) -> list[Rewrite]:
         # What a lexicon says of a word stands, also of one that would be written out.
-        books: list[Rewrite] = [self._word_book(claim, language)] if claim.lexicons else []
-        return [*books, Normalizer(language)] if claim.spec.normalize else books
+        books: list[Rewrite] = [self._word_book(lexicons, language, read)] if lexicons else []
+        return [*books, Normalizer(language)] if normalize else books
 
-    def _word_book(self, claim: PlanClaim, language: Language) -> WordBook:
-        """Return the job's lexicons, ready to be applied to text of a language."""
-        key = (language, *claim.lexicons)
+    def _word_book(self, lexicons: Sequence[str], language: Language, read: _Reader) -> WordBook:
+        """Return lexicons, ready to be applied to text of a language."""
+        key = (language, *lexicons)
         book = self._books.pop(key, None)
         if book is None:
-            book = WordBook([self._lexicon(digest) for digest in claim.lexicons], language)
+            book = WordBook([read(digest) for digest in lexicons], language)
             while len(self._books) >= BOOKS_AT_HAND:
                 del self._books[next(iter(self._books))]
         self._books[key] = book
@@ -170,6 +178,18 @@ class Planning(Stage):
         if body is None:
             # It is kept for as long as the job has not ended.
             raise LostLease("The job's lexicon is gone, and so is the job.")
+        return Lexicon.from_json(body)
+
+    def _asked_rewrites(
+        self, lexicons: Sequence[str], normalize: bool, language: Language
+    ) -> list[Rewrite]:
+        return self._rewrites(lexicons, normalize, language, self._asked_lexicon)
+
+    def _asked_lexicon(self, digest: str) -> Lexicon:
+        # Nothing is held for a question: whoever asks while Redis is away asks again.
+        body = self.ledger.lexicon(digest)
+        if body is None:
+            raise UnknownLexicon("The lexicon has just been deleted.", param="lexicons")
         return Lexicon.from_json(body)
 
     def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> None:

@@ -27,6 +27,7 @@ from shared.errors import (
     PlannersBusy,
     PlannersSilent,
     UnknownLanguage,
+    UnknownLexicon,
 )
 from shared.ledger.scripts import script, text
 
@@ -37,7 +38,7 @@ OWN_MOST = 16
 """The same of one API key, so that no key takes all the room."""
 
 BODY_MOST_CHARS = 200_000
-"""Of one question as JSON: some 20,000 characters of any script, escaped."""
+"""Of one question as JSON."""
 
 ANSWER_KEPT_MS = 10_000
 LOOK_EVERY_S, LOOK_UNHEARD_S = 1.0, 0.1
@@ -45,7 +46,14 @@ LOOK_EVERY_S, LOOK_UNHEARD_S = 1.0, 0.1
 
 _REFUSALS: dict[str, type[ClusterError]] = {
     error.code: error
-    for error in (InvalidInput, InvalidMarkup, LanguageUnavailable, NothingToSpeak, UnknownLanguage)
+    for error in (
+        InvalidInput,
+        InvalidMarkup,
+        LanguageUnavailable,
+        NothingToSpeak,
+        UnknownLanguage,
+        UnknownLexicon,
+    )
 }
 """What a planner may answer that a text is wrong with."""
 
@@ -56,7 +64,8 @@ class AskKind(StrEnum):
     PHONEMIZE = "phonemize"
     """`{text, language}`: how a text is said."""
     ESTIMATE = "estimate"
-    """`{texts, language}`: what planning some stretches of a text would come to."""
+    """`{texts, language, voices, normalize, follow_voice, chapter_pause_s, lexicons}`: what
+    planning some stretches of a text would come to. An older gateway sends the first two only."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class Asks:
             InvalidInput, LanguageUnavailable: the planner says that the text is wrong.
             RedisError: Redis is away.
         """
-        question = json.dumps({"kind": AskKind(kind), "body": body})
+        question = json.dumps({"kind": AskKind(kind), "body": body}, ensure_ascii=False)
         if len(question) > BODY_MOST_CHARS:
             raise InvalidInput("The text is too long to be asked about.", param="input")
         ask_id = f"ask_{secrets.token_hex(12)}"

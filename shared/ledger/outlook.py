@@ -132,7 +132,9 @@ class Outlook:
         return each / self.synth if each and self.synth else None
 
 
-def eta_s(job: JobRecord, places: Places, outlook: Outlook, now: float) -> float | None:
+def eta_s(
+    job: JobRecord, places: Places, outlook: Outlook, now: float, *, own: float | None = None
+) -> float | None:
     """Return seconds until the job will have ended; None once it has, or if it can't be known.
 
     Args:
@@ -140,12 +142,14 @@ def eta_s(job: JobRecord, places: Places, outlook: Outlook, now: float) -> float
         places: of it, now.
         outlook: of its owner and lane, some seconds old at most.
         now: seconds since 1970, by Redis's clock.
+        own: phonemes of it that are to be rendered, where they are known better than from its
+            record.
     """
     if job.status in TERMINAL:
         return None
     if job.stage == "assemble":
         return _assembly_s(job, outlook, job.audio_s, now)
-    own = _own_phonemes(job, outlook)
+    own = _own_phonemes(job, outlook) if own is None else own
     if own is None:
         return None
     render_s = 0.0
@@ -286,9 +290,9 @@ def _drain_s(work: float, rate: float, coming: float) -> float | None:
 
 
 def _s_per_phoneme(job: JobRecord, outlook: Outlook) -> float:
-    rendered = job.pace.to_render - job.pace.left
-    if rendered > 0 and job.audio_s > 0:
-        return job.audio_s / rendered
+    # Not by all audio of the job: pauses have no phonemes, and what existed was not rendered.
+    if job.pace.rendered > 0:
+        return job.pace.rendered_s / job.pace.rendered
     return (ratio(outlook.pace, "audio_s", "phonemes") or 0.0) / job.spec.speed
 
 

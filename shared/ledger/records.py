@@ -195,6 +195,8 @@ class JobPace:
         left: phonemes planned and not done.
         unplanned: characters not planned yet.
         to_render: phonemes planned so far whose audio did not exist already.
+        rendered: phonemes of it that were rendered for it.
+        rendered_s: seconds of audio that those became.
         own: its own phonemes that were rendered of late; the older the less they count.
         even: what it would have had of late if all of its lane had the same.
         all: everybody's, of late.
@@ -210,6 +212,8 @@ class JobPace:
     left: int = 0
     unplanned: int = 0
     to_render: int = 0
+    rendered: int = 0
+    rendered_s: float = 0.0
     own: float = 0.0
     even: float = 0.0
     all: float = 0.0
@@ -232,6 +236,8 @@ class JobPace:
             left=int(fields.get("left", 0)),
             unplanned=int(fields.get("unplanned", 0)),
             to_render=int(fields.get("to_render", 0)),
+            rendered=int(fields.get("rendered", 0)),
+            rendered_s=float(fields.get("rendered_s", 0)),
             own=float(fields.get("pace_own", 0)),
             even=float(fields.get("pace_even", 0)),
             all=float(fields.get("pace_all", 0)),

@@ -421,6 +421,9 @@ local function complete_segment(uid, index, segment, key, samples, reused)
   if reused then
     redis.call('HINCRBY', job_key(uid), 'reused', 1)
     count('segments_reused')
+  else
+    redis.call('HINCRBY', job_key(uid), 'rendered', segment.length)
+    redis.call('HINCRBYFLOAT', job_key(uid), 'rendered_s', samples / 24000)
   end
   tell(uid)
 end

@@ -326,6 +326,13 @@ def test_an_estimate_shows_and_leaves_nothing_of_anybodys(two: Two) -> None:
     # Nobody plans here: the question is refused or forgotten.
     answer = two.other.post("/v1/estimate", json={"input": "Hello.", "voice": "af_hart"})
     assert answer.status_code == 422
+    stored = two.owner.put(
+        "/v1/lexicons/mine", json={"entries": [{"word": "a", "respelling": "b"}]}
+    )
+    assert stored.status_code == 200
+    before = two.snapshot()
+    theirs = two.other.post("/v1/estimate", json={"input": "Hello.", "lexicons": ["mine"]})
+    assert (theirs.status_code, theirs.json()["error"]["code"]) == (422, "unknown_lexicon")
     assert two.snapshot() == before
 
 

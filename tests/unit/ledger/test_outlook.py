@@ -205,6 +205,12 @@ def test_what_keeps_coming_into_the_other_lane_is_in_the_way_of_a_batch_job() ->
     assert eta_s(seen, Places(), books, NOW) == pytest.approx(alone), "books come now and then"
 
 
+def test_audio_that_existed_and_pauses_do_not_make_what_is_left_longer() -> None:
+    pace = half_way(rendered=2000, rendered_s=140)
+    seen = job(pace=pace, audio_s=140 + 2000)
+    assert eta_s(seen, Places(), OUTLOOK, NOW) == pytest.approx(20 + (2140 + 140) / 70)
+
+
 def test_a_job_that_waits_for_its_turn_while_others_get_on_is_not_late() -> None:
     seen = job(lane=Lane.BATCH, pace=half_way(at=NOW - 40, total=10_000), audio_s=140)
     ahead = {"interactive.left": 1000, "batch.left": 2000}

@@ -1,12 +1,27 @@
 """What a plan worker answers to questions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from shared.errors import InvalidMarkup
+from shared.languages import Language
 from shared.ledger.asks import Ask, AskKind
-from worker.answering import answer
+from worker.answering import answer as answered
 from worker.engines.facts import model_config
+from worker.plan.normalize import Normalizer
 from worker.plan.planner import Planner
+from worker.plan.rewriting import Rewrite
+
+
+def rewrites(lexicons: Sequence[str], normalize: bool, language: Language) -> list[Rewrite]:
+    assert not lexicons
+    return [Normalizer(language)] if normalize else []
+
+
+def answer(planner: Planner, question: Ask) -> dict[str, Any]:
+    return answered(planner, question, rewrites)
 
 
 def ask(kind: AskKind, **body: object) -> Ask:
@@ -42,6 +57,33 @@ def test_an_estimate_counts_what_planning_comes_to(planner: Planner) -> None:
     assert (said["segments"], said["pause_s"]) == (5, 2)
     spoken = answer(planner, ask(AskKind.PHONEMIZE, text="One.\n\nTwo.\n\nThree."))
     assert said["phonemes"] == sum(len(part["phonemes"]) for part in spoken["segments"])
+
+
+def test_each_voice_counts_by_itself_also_one_that_speaks_since_before_a_stretch(
+    planner: Planner,
+) -> None:
+    texts = ["One two.[voice:am_adam]Three.", "Four five six."]
+    said = answer(planner, ask(AskKind.ESTIMATE, texts=texts, voices=["", "bf_emma"]))
+    assert set(said["spoken"]) == {"", "am_adam", "bf_emma"}
+    assert sum(said["spoken"].values()) == said["phonemes"]
+
+
+def test_a_text_counts_as_it_would_be_read(planner: Planner) -> None:
+    def phonemes(**changes: object) -> int:
+        said = answer(planner, ask(AskKind.ESTIMATE, texts=["At 3:30 on 1/2/2024."], **changes))
+        return int(said["phonemes"])
+
+    assert phonemes() == phonemes(normalize=True) != phonemes(normalize=False)
+
+
+def test_chapters_begin_with_silence_and_voices_bring_their_language(planner: Planner) -> None:
+    text = "[chapter:One]Hello.\n\n[chapter:Two][voice:if_sara]Ciao amico."
+    said = answer(
+        planner, ask(AskKind.ESTIMATE, texts=[text], follow_voice=True, chapter_pause_s=0.5)
+    )
+    assert (said["segments"], said["pauses"], said["pause_s"]) == (4, 2, 1)
+    italian = answer(planner, ask(AskKind.ESTIMATE, texts=["Ciao amico."], language="it"))
+    assert said["spoken"]["if_sara"] == italian["phonemes"]
 
 
 def test_what_can_not_be_spoken_is_warned_of(planner: Planner) -> None:
