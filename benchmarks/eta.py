@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,10 +210,13 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--engine", default=ENGINE, help="a script of the scripted engine")
     parser.add_argument("--scene", type=int, nargs="*", help="numbers of scenes, from 0")
+    parser.add_argument("--chars", type=int, help="of the watched job, in place of each scene's")
     chosen = parser.parse_args()
     scenes: tuple[Scene, ...] = QUICK_SCENES if chosen.quick else SCENES
     if chosen.scene:
         scenes = tuple(SCENES[number] for number in chosen.scene)
+    if chosen.chars:
+        scenes = tuple(replace(scene, chars=chosen.chars) for scene in scenes)
     report = Report(
         "eta",
         "how near the estimated end of a job is to its end",

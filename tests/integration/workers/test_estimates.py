@@ -7,10 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.ledger.states import JobStatus
+from shared.formats import AudioFormat
+from shared.ledger.encoding import LOUDNESS
+from shared.ledger.states import TERMINAL, JobStatus
 from tests.books import Book
 from tests.conftest import free_port
 from tests.integration.workers.conftest import Cluster
+from tests.integration.workers.test_way import wav_spec
 
 PARAGRAPH = "The harbour lay quiet under a thin layer of fog, and nobody spoke of number {}."
 
@@ -204,3 +207,33 @@ def test_what_a_job_would_be_refused_for_an_estimate_is_too(
     error = estimated.json()["error"]
     assert error["param"].startswith(param)
     assert code in (None, error["code"])
+
+
+def test_an_encoding_tells_how_far_it_is_and_what_each_encoder_took(cluster: Cluster) -> None:
+    cluster.start("synth")
+    cluster.engine()
+    text = "\n\n".join(PARAGRAPH.format(-n) for n in range(1000, 1120))
+    outputs = (AudioFormat.M4B, AudioFormat.MP3, AudioFormat.WAV)
+    uid = cluster.submit(text, spec=wav_spec(outputs=outputs, loudness_lufs=-18.0))
+    told: list[float] = []
+
+    def ended() -> bool:
+        job = cluster.ledger.job(uid)
+        if job.stage == "assemble" and job.pace.encoded > 0:
+            told.append(job.pace.encoded)
+        return job.status in TERMINAL
+
+    cluster.wait(ended, 120)
+    job = cluster.ledger.job(uid)
+    assert job.status is JobStatus.SUCCEEDED
+    assert told, "it took longer than two seconds"
+    assert told == sorted(told)
+    assert told[-1] <= 1
+    measured = {
+        name.decode(): float(value) for name, value in cluster.client.hgetall("kc:encode").items()
+    }
+    for name in (*outputs, LOUDNESS):
+        assert measured[f"{name}.audio_s"] == pytest.approx(job.audio_s, rel=0.01)
+        assert measured[f"{name}.cpu_s"] > 0
+    assert measured["m4b.cpu_s"] > measured["mp3.cpu_s"] > 10 * measured["wav.cpu_s"]
+    assert measured["wall_s"] <= job.encode_s
