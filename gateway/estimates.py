@@ -147,7 +147,9 @@ async def _versions(lexicons: Lexicons, job: NewJob) -> dict[str, LexiconVersion
     for reference in job.lexicons:
         name, _, version = reference.partition("@")
         record = await lexicons.get(job.owner, name)
-        kept = record and (record.at(int(version)) if version else record.newest)
+        kept = None
+        if record is not None:
+            kept = record.at(int(version)) if version else record.newest
         if kept is None:
             raise UnknownLexicon(
                 f"You have no lexicon {reference!r}; GET /v1/lexicons lists yours.",

@@ -140,6 +140,21 @@ BATCH_EXAMPLE: dict[str, Any] = {
     },
 }
 
+ESTIMATE_EXAMPLE: dict[str, Any] = {
+    "object": "estimate",
+    "segments": 4,
+    "audio_s": 21.4,
+    "wait_s": 3.2,
+    "oov": [{"word": "blorfing", "phonemes": "blˈɔɹfɪŋ"}, {"word": "你好", "phonemes": None}],
+    "problems": [{"code": "unspeakable_text", "detail": "你好", "param": "chapters"}],
+    "sampled": False,
+    "input_chars": 312,
+    "chapters": 2,
+    "lexicons": ["names@3"],
+    "title": "Two voices",
+    "author": None,
+}
+
 _PROBLEMS: dict[int, tuple[str, str, str, str | None]] = {
     400: ("Malformed.", "The body is not JSON: …", "malformed_json", None),
     401: ("No valid key.", "Send a valid API key: …", "invalid_api_key", None),
@@ -253,6 +268,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas |= {**body.pop("$defs", {}), model.__name__: body}
     schemas["Job"]["example"] = JOB_EXAMPLE
     schemas["Batch"]["example"] = BATCH_EXAMPLE
+    schemas["Estimate"]["example"] = ESTIMATE_EXAMPLE
     # FastAPI's own shape of a 422, which no answer has.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -1,6 +1,7 @@
 """What estimates are made of, as the ledger's steps write it down."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_what_came_is_counted_by_lane_and_forgotten(ledger: LedgerDriver) -> Non
     assert 0 < ledger.client.ttl(first) <= 120
     # As if it had been in the stretch before: the one that goes on is not counted yet.
     seconds = int(ledger.client.time()[0])
-    totals = {
+    totals: dict[Any, Any] = {
         name: sum(
             int(ledger.client.hget(key, name) or 0) for key in ledger.client.keys("kc:rate:*")
         )

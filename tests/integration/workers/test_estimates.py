@@ -9,6 +9,7 @@ import pytest
 
 from shared.formats import AudioFormat
 from shared.ledger.encoding import LOUDNESS
+from shared.ledger.scripts import text as shown
 from shared.ledger.states import TERMINAL, JobStatus
 from tests.books import Book
 from tests.conftest import free_port
@@ -230,7 +231,7 @@ def test_an_encoding_tells_how_far_it_is_and_what_each_encoder_took(cluster: Clu
     assert told == sorted(told)
     assert told[-1] <= 1
     measured = {
-        name.decode(): float(value) for name, value in cluster.client.hgetall("kc:encode").items()
+        shown(name): float(value) for name, value in cluster.client.hgetall("kc:encode").items()
     }
     for name in (*outputs, LOUDNESS):
         assert measured[f"{name}.audio_s"] == pytest.approx(job.audio_s, rel=0.01)
