@@ -66,7 +66,10 @@ async def look_at_cluster(services: ServicesOf, caller: CallerOf) -> Response:
 
 def worker_view(state: dict[str, Any]) -> dict[str, Any]:
     """Return what a worker says of itself, its times written as everywhere in the API."""
-    times = {name: timestamp(at) for name, at in state.items() if name in _TIMES}
+    times: dict[str, Any] = {name: timestamp(at) for name, at in state.items() if name in _TIMES}
+    last = state.get("last_recycle")
+    if last:
+        times["last_recycle"] = {**last, "at": timestamp(last["at"])}
     return {**state, **times}
 
 

@@ -172,6 +172,25 @@ class Settings(BaseSettings):
         le=1,
         description="Share by which each worker's count is lowered at random, to keep them apart.",
     )
+    recycle_rss_mib: int = Field(
+        4096,
+        ge=0,
+        description="MiB of the machine's memory beyond which a worker's child is replaced between "
+        "two tasks; 0: whatever it holds. It may always hold a quarter more than in its first "
+        "tasks.",
+    )
+    recycle_gpu_growth_mib: int = Field(
+        0,
+        ge=0,
+        description="MiB by which the memory in use on a synth worker's GPU, by whomever, may grow "
+        "after a child's first tasks; then the child is replaced. 0: however much.",
+    )
+    idle_unload_s: float = Field(
+        0,
+        ge=0,
+        description="Seconds without a task after which a synth worker gives its model's memory "
+        "back, host's and GPU's; the next job waits until it is loaded again. 0: never.",
+    )
     model_load_timeout_s: float = Field(
         60, gt=0, description="Seconds a child may take to load its model."
     )

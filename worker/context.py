@@ -15,9 +15,10 @@ from shared.connections import connect
 from shared.errors import ClusterError
 from shared.languages import Language
 from shared.ledger.work import WorkLedger
+from shared.manifest import EngineManifest
 from shared.settings import Settings
 from shared.storage import open_storage
-from worker.note import Note
+from worker.note import Note, asleep_mark
 
 log = structlog.get_logger()
 
@@ -104,6 +105,23 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
         built = Delivering(**shared_parts)
     note.write("idle")
     return built
+
+
+def doze(settings: Settings, worker: str, incarnation: str) -> bool:
+    """Load nothing for now, if the child before this one ended because nothing came.
+
+    Returns:
+        Whether this process is to build its stage with its first task only.
+    """
+    folder = worker_folder(settings, worker)
+    if not asleep_mark(folder).exists():
+        return False
+    facts: dict[str, Any] = {}
+    with contextlib.suppress(OSError):
+        manifest = EngineManifest.from_json(manifest_file(folder).read_text())
+        facts = {"model": manifest.model, "stand_in": manifest.stand_in}
+    Note(folder, incarnation).write("unloaded", **facts)
+    return True
 
 
 def manifest_file(folder: Path) -> Path:

@@ -16,6 +16,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from shared.steps import note
 from worker.context import EXIT_DEVICE, EXIT_FATAL, manifest_file, worker_folder
 from worker.liveness import alive_file, loaded_file
 from worker.note import ChildState, leaving_mark, read_notes
+from worker.recycling import resident_bytes
 from worker.starts import FruitlessEnd, Starts
 
 log = structlog.get_logger()
@@ -81,7 +83,8 @@ class Keeper(threading.Thread):
         self._leaving = False
         self._leave_by = math.inf
         self._started_at = time.time()
-        self._recycles = 0
+        self._recycled: Counter[Recycled] = Counter()
+        self._last_recycle: dict[str, Any] | None = None
         self._kills = 0
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
@@ -178,32 +181,39 @@ class Keeper(threading.Thread):
             RedisError: its note stays, and so the next round tries again.
         """
         self._heed(child)  # its note may come and go between two rounds of the watch
-        mid_work = child.phase not in {"idle", "loading", "fatal"}
+        mid_work = child.phase not in {"idle", "loading", "unloaded", "fatal"}
+        reason = self._why_ended(child)
         held = self._leases.held_segments(child.incarnation)
         self._leases.release(child.incarnation, stopped=self._leaving)
         if not self._leaving:
             self._leases.count("children_killed" if mid_work else "recycles")
-            self._leases.count(f"recycled.{self._why(child)}")
+            self._leases.count(f"recycled.{reason}")
         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
         path.with_suffix(".due").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-        self._recycles += 1
+        self._recycled[reason] += 1
+        self._last_recycle = {"reason": reason.value, "at": time.time()}
         log.info(
-            "child replaced", action="recycle", pid=child.pid, phase=child.phase, mid_work=mid_work
+            "child replaced",
+            action="recycle",
+            pid=child.pid,
+            phase=child.phase,
+            mid_work=mid_work,
+            reason=reason.value,
         )
         if self._stage is Stage.SYNTH and not self._leaving:
             # What somebody else has taken back already, after its lease lapsed, is not known.
             self._judge(child, held if held or not mid_work else None)
         self._killed.discard(child.incarnation)
 
-    def _why(self, child: ChildState) -> Recycled:
+    def _why_ended(self, child: ChildState) -> Recycled:
         if child.fatal is not None:
             return Recycled.FATAL
         if child.incarnation in self._killed:
             return Recycled.DEADLINE
         if child.lost is not None:
             return Recycled.LOAD if child.phase == "loading" else Recycled.DEVICE
-        return Recycled.PLANNED if child.replaced else Recycled.DIED
+        return Recycled(child.reason or Recycled.PLANNED) if child.replaced else Recycled.DIED
 
     def _judge(self, child: ChildState, held: frozenset[str] | None) -> None:
         """End this worker when one child after another ends without having done anything."""
@@ -223,19 +233,22 @@ class Keeper(threading.Thread):
         facts: dict[str, Any] = {}
         for child in children:
             facts |= child.facts
-        busy = [child.phase for child in children if child.phase not in {"idle", "loading"}]
-        loading = not children or any(child.phase == "loading" for child in children)
+        phases = [child.phase for child in children]
+        busy = [phase for phase in phases if phase not in {"idle", "loading", "unloaded"}]
+        rest = next((one for one in ("loading", "unloaded") if one in phases), "idle")
         return {
             "id": self._worker,
             "role": self._stage.value,
             "host": os.uname().nodename,
             "pid": os.getpid(),
-            "state": busy[0] if busy else "loading" if loading else "idle",
+            "state": busy[0] if busy else rest if phases else "loading",
             "children": len(children),
             "device": self._device(),
-            "recycles": self._recycles,
+            "recycles": self._recycled.total(),
+            "recycled": {reason.value: number for reason, number in self._recycled.items()},
+            "last_recycle": self._last_recycle,
             "deadline_kills": self._kills,
-            "resident_bytes": sum(_resident_bytes(child.pid) for child in children),
+            "resident_bytes": sum(resident_bytes(child.pid) for child in children),
             "started_at": self._started_at,
             "heartbeat_at": time.time(),
             **facts,
@@ -268,11 +281,3 @@ class Keeper(threading.Thread):
         shutil.rmtree(self._folder, ignore_errors=True)
         self.alive_file.unlink(missing_ok=True)
         loaded_file(self._settings, self._worker).unlink(missing_ok=True)
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

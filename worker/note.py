@@ -24,6 +24,8 @@ from typing import Any
 
 import structlog
 
+from shared.ledger.states import Recycled
+
 log = structlog.get_logger()
 
 DEADLINES = 16
@@ -47,6 +49,7 @@ class ChildState:
         facts: for the list of workers: device, model, batch, device memory.
         lost: what this process ends of, as it says itself, though another may work.
         replaced: whether it ends because its time was up.
+        reason: what it ends of, as far as it says so itself.
         finished: segments finished since its start; None where that can't be known.
         born: when its process started, in ticks since the machine did; tells it from a later one
             of the same number. None where the system does not say.
@@ -61,6 +64,7 @@ class ChildState:
     born: int | None = None
     lost: str | None = None
     replaced: bool = False
+    reason: Recycled | None = None
     finished: int | None = None
 
     @property
@@ -102,6 +106,7 @@ class Note:
         self._free = list(range(1, DEADLINES))
         self._lost: str | None = None
         self._replaced = False
+        self._reason: Recycled | None = None
 
     @property
     def leaving(self) -> bool:
@@ -156,10 +161,10 @@ class Note:
         with self._lock:
             row[FINISHED] += segments
 
-    def end(self, *, lost: str | None = None) -> None:
-        """Say that this process ends here: of its device, or with `lost` None in its time."""
+    def end(self, reason: Recycled = Recycled.PLANNED, *, lost: str | None = None) -> None:
+        """Say that this process ends here: of what `lost` tells, or with that None in its time."""
         with self._lock:
-            self._lost, self._replaced = lost, lost is None
+            self._lost, self._replaced, self._reason = lost, lost is None, None if lost else reason
             self._put()
 
     def _deadlines(self) -> "memoryview[float]":
@@ -180,6 +185,7 @@ class Note:
             self._born,
             self._lost,
             self._replaced,
+            self._reason,
         )
         staged = self._path.with_suffix(".tmp")
         try:
@@ -249,6 +255,11 @@ def _read_row(path: Path) -> tuple[float, int] | None:
         return min(row[:DEADLINES]), int(row[FINISHED])
     except (OSError, TypeError, ValueError, IndexError):  # none there, or not whole yet
         return None
+
+
+def asleep_mark(folder: Path) -> Path:
+    """Return the file whose presence has a worker's next child load nothing until it has work."""
+    return folder / "asleep"
 
 
 def leaving_mark(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from shared.steps import Step, note, reached
 from shared.voices import VoiceMix, parse_voice
 from worker.context import EXIT_DEVICE
 from worker.engines.base import Engine, SegmentAudio, SegmentInput
-from worker.engines.device import device_memory, release_memory
+from worker.engines.device import release_memory
 from worker.engines.plausibility import check_audio
 from worker.pipeline import SHIFT_BATCHES, SHIFT_CREW, SHIFT_S, Crew, Pace, Plan, Shift
 from worker.segment_audio import encode_segment
@@ -201,7 +201,7 @@ class Rendering(Stage):
                 self.shift_s += shift.wall_s
                 facts: dict[str, Any] = {"busy_s": self.busy_s, "shift_s": self.shift_s}
                 release_memory()
-                memory = device_memory()
+                memory = self.engine.device_memory()
                 if memory is not None:
                     facts |= {"device_bytes": memory[0], "device_total_bytes": memory[1]}
                 self.note.tell(**facts)

@@ -150,7 +150,8 @@ def _time_limit_s(stage: Stage, settings: Settings) -> float:
     most = {
         Stage.PLAN: settings.plan_timeout_s * tasks.SHIFT,
         # The last batch begun in a shift, and one that was claimed ahead of it; and then storing.
-        Stage.SYNTH: SHIFT_S + 2 * settings.render_budget_s,
+        # Before all that, loading a model that was given back while nothing came.
+        Stage.SYNTH: SHIFT_S + 2 * settings.render_budget_s + settings.model_load_timeout_s * 10,
         Stage.ASSEMBLE: settings.assemble_timeout_s * tasks.SHIFT,
         Stage.DELIVER: settings.webhook_timeout_s,
     }[stage]

@@ -1,6 +1,7 @@
 """The Celery side of the four stages. A wake-up carries no data: the ledger has it all."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +13,14 @@ from redis.exceptions import RedisError
 
 from shared.bell import Stage as StageName
 from shared.errors import ClusterError
+from shared.ledger.states import Recycled
 from shared.process import begin_process
 from shared.settings import Settings, load_settings
 from shared.steps import Step, reached
 from worker import way
-from worker.context import build_stage, fatal_to_note, new_incarnation
+from worker.context import build_stage, doze, fatal_to_note, new_incarnation, worker_folder
+from worker.note import asleep_mark
+from worker.recycling import Wear, resident_bytes
 
 log = structlog.get_logger()
 
@@ -36,6 +40,7 @@ class Stages:
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.worker = ""
+        self._ending = Recycled.PLANNED
         self._local = threading.local()
         self._lock = threading.Lock()
         self.incarnations: list[str] = []
@@ -49,21 +54,71 @@ class Stages:
         if not hasattr(self._local, "stage"):
             if self.settings is None:
                 raise RuntimeError("stages.use() was not called in this process")
-            name = StageName(self.worker.partition(".")[0])
-            incarnation = new_incarnation(self.worker)
+            name = self._name
+            incarnation = self._incarnation()
             is_child = name is not StageName.DELIVER  # that one's are threads
             with (
                 self._lock,
                 fatal_to_note(self.settings, self.worker, incarnation, is_child=is_child),
             ):
+                asleep_mark(worker_folder(self.settings, self.worker)).unlink(missing_ok=True)
                 self._local.stage = build_stage(name, self.settings, self.worker, incarnation)
                 self.incarnations.append(incarnation)
+            if is_child:
+                self._local.wear = self._make_wear(self._local.stage)
         return self._local.stage
+
+    @property
+    def _name(self) -> StageName:
+        return StageName(self.worker.partition(".")[0])
+
+    def _incarnation(self) -> str:
+        """Return this thread's, the same whenever it is asked for."""
+        if not hasattr(self._local, "incarnation"):
+            self._local.incarnation = new_incarnation(self.worker)
+        return str(self._local.incarnation)
+
+    def _make_wear(self, stage: Any) -> Wear:
+        engine = getattr(stage, "engine", None)
+        return Wear(
+            stage.settings,
+            resident=lambda: resident_bytes(os.getpid()),
+            device=engine.device_memory if engine is not None else lambda: None,
+            unloads=self._name is StageName.SYNTH,
+        )
+
+    def enter(self) -> None:
+        """Be ready before the first task, unless there has been none for long."""
+        if self.settings is None:
+            raise RuntimeError("stages.use() was not called in this process")
+        if not doze(self.settings, self.worker, self._incarnation()):
+            self.current()
+
+    def should_end(self, *, worked: bool) -> bool:
+        """Return whether this child should be replaced now, and know why for `leave`.
+
+        Args:
+            worked: whether it has just done a task; else it waits for one.
+        """
+        wear: Wear | None = getattr(self._local, "wear", None)
+        if wear is None or self.settings is None or self._local.stage.note.leaving:
+            return False
+        reason = wear.after_task() if worked else wear.while_idle()
+        if reason is None:
+            return False
+        if reason is Recycled.IDLE:
+            try:
+                asleep_mark(worker_folder(self.settings, self.worker)).touch()
+            except OSError:  # a full disk: the next child would load, and so on for ever
+                return False
+        log.info("child ends", action="recycle", reason=reason.value)
+        self._ending = reason
+        return True
 
     def leave(self) -> None:
         """Tell the parent that this process ends in its time, if it came to have a stage."""
         if hasattr(self._local, "stage"):
-            self._local.stage.note.end()
+            self._local.stage.note.end(self._ending)
 
 
 stages = Stages()
@@ -76,12 +131,12 @@ def _keep_our_logging(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _enter_child(sender: str = "", **_: Any) -> None:
-    """In a new child: read the settings, load the model, be ready before the first task."""
+    """In a new child: read the settings, load the model if it is likely to be needed soon."""
     settings = load_settings()
     worker = sender.partition("@")[0]
     begin_process(settings, worker)
     stages.use(settings, worker)
-    stages.current()
+    stages.enter()
 
 
 @signals.worker_process_shutdown.connect

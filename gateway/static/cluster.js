@@ -68,6 +68,11 @@ function showWorkers(workers) {
   byId("workers").replaceChildren(...workers.map(card));
 }
 
+function recycles(worker) {
+  const reasons = Object.entries(worker.recycled ?? {}).map(([reason, times]) => `${reason.replaceAll("_", " ")} ${times}`);
+  return reasons.length ? `${worker.recycles} (${reasons.join(", ")})` : worker.recycles;
+}
+
 function card(worker) {
   const share = worker.shift_s > 0 ? worker.busy_s / worker.shift_s : null;
   const facts = [
@@ -78,7 +83,7 @@ function card(worker) {
     ["Batch", worker.batch ? many(worker.batch, "segment") : null],
     ["Busy while there is work", share !== null ? `${Math.round(100 * Math.min(1, share))} %` : null],
     ["Children", worker.children],
-    ["Recycled", worker.recycles],
+    ["Recycled", recycles(worker)],
     ["Killed at a deadline", worker.deadline_kills || null],
     ["Up for", span(Math.max(0, (Date.now() - new Date(worker.started_at)) / 1000))],
   ].filter(([, value]) => value !== null && value !== undefined);

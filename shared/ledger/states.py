@@ -116,6 +116,12 @@ class Recycled(StrEnum):
 
     PLANNED = "planned"
     """It had done its number of tasks."""
+    HOST_MEMORY = "host_memory"
+    """It held more of the machine's memory than it may."""
+    DEVICE_MEMORY = "device_memory"
+    """The device's memory in use had grown by more than it may."""
+    IDLE = "idle"
+    """Nothing came for long; the model is loaded again when something does."""
     DEADLINE = "deadline"
     """It was killed, since what it did was overdue."""
     DEVICE = "device"

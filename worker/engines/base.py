@@ -71,6 +71,10 @@ class Engine(Protocol):
         """
         ...
 
+    def device_memory(self) -> tuple[int, int] | None:
+        """Return (used, total) bytes of the device, by all processes; None where it has none."""
+        ...
+
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Render a batch; item i of the answer is item i of `segments`.
 

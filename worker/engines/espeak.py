@@ -99,6 +99,9 @@ class EspeakEngine:
         """As many as `batch_most` of the longest have: nothing is padded."""
         return 64 * MAX_PHONEMES
 
+    def device_memory(self) -> None:
+        """Nothing: there is no device."""
+
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Speak each segment's text; a text without anything to say gives next to no audio.
 

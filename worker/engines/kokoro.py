@@ -21,7 +21,7 @@ from shared.errors import (
 from shared.manifest import EngineManifest, EngineName
 from worker.engines.base import MAX_PHONEMES, SegmentAudio, SegmentInput
 from worker.engines.cpu import CpuRunner
-from worker.engines.device import device_answers, resolve_device
+from worker.engines.device import device_answers, device_memory, resolve_device
 from worker.engines.kmodel import build, fold_weight_norm, load_weights
 from worker.engines.network.network import Network
 from worker.engines.runner import Prepared, Runner
@@ -103,6 +103,10 @@ class KokoroEngine:
     def batch_phonemes(self) -> int:
         """Phonemes, padding included, that one batch should hold at most on this device."""
         return self._runner.batch_phonemes
+
+    def device_memory(self) -> tuple[int, int] | None:
+        """Return (used, total) bytes of the GPU, by all processes; None on a CPU."""
+        return device_memory()
 
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Render a batch; item i of the answer is item i of `segments`.

@@ -56,6 +56,8 @@ class Script:
         sleep_per_audio_s: seconds each second of audio takes on top.
         room: segments that the device's memory has room for at a time; 0: for all.
         leak_kib: memory each `forward` keeps for ever.
+        leak_device_mib: memory of a device that it has not which each `forward` keeps for ever;
+            0: there is no device.
         raise_every: of so many calls of `forward` in a process the last raises `EngineFailed`;
             0: none.
         lost_after: from this `forward` of a process on, the first being 1, each raises
@@ -67,6 +69,7 @@ class Script:
     sleep_per_audio_s: float = 0.0
     room: float = 0.0
     leak_kib: float = 0.0
+    leak_device_mib: float = 0.0
     raise_every: float = 0.0
     lost_after: float = 0.0
 
@@ -127,6 +130,12 @@ class ScriptedEngine:
     def batch_phonemes(self) -> int:
         """As many as `batch_most` of the longest have."""
         return 64 * MAX_PHONEMES
+
+    def device_memory(self) -> tuple[int, int] | None:
+        """Return (used, total) bytes of the device that the script pretends; None if it doesn't."""
+        if not self._script.leak_device_mib:
+            return None
+        return int(self._calls * self._script.leak_device_mib * 1024 * 1024), 2**36
 
     def forward(self, segments: Sequence[SegmentInput]) -> list[SegmentAudio]:
         """Return a tone for each segment, after the script's pauses and the texts' faults.

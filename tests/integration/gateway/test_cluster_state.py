@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.redis_server import RedisServer
 from shared.errors import StorageUnavailable
 from shared.ledger.leases import Leases
+from shared.ledger.states import Recycled
 from tests.conftest import free_port
 from tests.integration.gateway.conftest import MANIFEST, Cluster, Starter
 
@@ -63,6 +64,17 @@ def test_a_workers_times_are_written_as_a_jobs_are(cluster: Cluster) -> None:
     (worker,) = cluster.http.get("/v1/workers").json()["data"]
     assert worker["started_at"] == "2026-01-31T12:00:00.500Z"
     assert worker["heartbeat_at"] == "2026-01-31T12:00:01.000Z"
+
+
+def test_the_last_child_that_ended_is_told_with_its_reason_and_time(cluster: Cluster) -> None:
+    state = {"name": "synth-2", "last_recycle": {"reason": "idle", "at": 1_769_860_800.5}}
+    Leases(cluster.redis, lease_s=5).announce("synth-2", state)
+    Leases(cluster.redis, lease_s=5).count(f"recycled.{Recycled.IDLE}")
+    (worker,) = cluster.http.get("/v1/workers").json()["data"]
+    assert worker["last_recycle"] == {"reason": "idle", "at": "2026-01-31T12:00:00.500Z"}
+    found = metrics(cluster)
+    assert found["kc_recycles_total", (("reason", "idle"),)] == 1
+    assert found["kc_recycles_total", (("reason", "died"),)] == 0
 
 
 def test_without_an_engine_the_gateway_is_live_and_not_ready(start: Starter) -> None:
