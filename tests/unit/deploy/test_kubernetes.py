@@ -261,6 +261,8 @@ def test_synth_workers_come_and_go_with_the_seconds_of_audio_that_wait() -> None
     query = re.fullmatch(r'max\((\w+)\{namespace="([\w-]+)"\}\)', trigger["metadata"]["query"])
     assert query is not None, "each gateway tells the same number: their sum would be wrong"
     assert query[2] == "kokoro-cluster"
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    assert f"| `{query[1]}` | gauge | s |" in page, "which a test holds against a scrape"
     assert float(trigger["metadata"]["activationThreshold"]) == 0, "one waiting word is enough"
     assert float(trigger["metadata"]["threshold"]) > 0
     assert trigger["metadata"]["ignoreNullValues"] == "false", "no answer is not an empty queue"
