@@ -57,6 +57,9 @@ WEBHOOK_OUTCOMES = ("delivered", "retried", "gone", "exhausted")
 
 ENDS = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED)
 
+POISON = "poison"
+"""The code of jobs that ended their worker at every attempt."""
+
 TIMED = ("plan", "synth", "store", "assemble", "deliver")
 """Steps whose durations the ledger keeps."""
 
@@ -131,7 +134,8 @@ def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
     )
     ended = {status: totals.get(f"ended.{status}", 0.0) for status in ENDS}
     yield _counters("kc_ended_jobs", "Jobs ended, by status.", "status", ended)
-    failed = {
+    # Where it was never seen an alert could not see it come.
+    failed = {POISON: 0.0} | {
         name.removeprefix("failed."): number
         for name, number in sorted(totals.items())
         if name.startswith("failed.")
