@@ -92,11 +92,22 @@ class Output(OutputFile):
     others: tuple[OutputFile, ...] = ()
     captions: tuple[CaptionFile, ...] = ()
 
-    def file(self, format: str | None = None) -> OutputFile | None:
-        """Return the whole's file of a format, by default the main one; None if there is none."""
+    def file(self, format: str | None = None, chapter: int | None = None) -> OutputFile | None:
+        """Return a file of a format, by default the main one's; None if there is none.
+
+        Args:
+            format: wanted.
+            chapter: 1 for the first, of a job that was split; None: the file of the whole.
+        """
+        wanted = format or self.format
         files: tuple[OutputFile, ...] = (self, *self.others)
-        whole = (one for one in files if one.chapter is None)
-        return next((one for one in whole if format in {None, one.format}), None)
+        return next((f for f in files if (f.format, f.chapter) == (wanted, chapter)), None)
+
+    def chapter_files(self, format: str | None = None) -> tuple[OutputFile, ...]:
+        """Return the files of single chapters, of a job that was split, in their order."""
+        wanted = format or self.format
+        found = [f for f in self.others if f.chapter is not None and f.format == wanted]
+        return tuple(sorted(found, key=lambda one: one.chapter or 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +146,31 @@ NOTHING_MEASURED = Metrics()
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A chapter of a job; where it is in the audio is known once the job has succeeded.
+
+    `title` is empty for what is heard before the first chapter that has one.
+    """
+
+    title: str = ""
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedoOf:
+    """The job that one was made of, and which of its segments was rendered anew."""
+
+    job: str
+    segment: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A job. `status` goes queued → processing → succeeded, failed, canceled or expired.
 
     `retry_after_s` is when the server advises to look again; None once the job has ended.
+    `chapters` are those planned so far; None in lists and webhooks.
     """
 
     id: str
@@ -156,12 +188,15 @@ class Job:
     error: JobError | None = None
     metrics: Metrics = NOTHING_MEASURED
     custom_id: str | None = None
+    batch_id: str | None = None
+    redo_of: RedoOf | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None
     author: str | None = None
     lexicons: tuple[str, ...] = ()
     urls: Mapping[str, str] = field(default_factory=dict)
     segments: tuple[Segment, ...] | None = None
+    chapters: tuple[Chapter, ...] | None = None
     retry_after_s: float | None = field(default=None, compare=False)
     raw: Mapping[str, Any] = raw_field()
 

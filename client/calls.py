@@ -161,9 +161,10 @@ def delete(job: Job | str) -> Call[None]:
     )
 
 
-def audio(job: Job | str, format: str | None) -> Call[bytes]:
-    """Fetch a file of a finished job."""
-    params = {} if format is None else {"format": format}
+def audio(job: Job | str, format: str | None, chapter: int | None = None) -> Call[bytes]:
+    """Fetch a file of a finished job: of the whole, or of a chapter, from 1 on."""
+    wanted = {"format": format, "chapter": None if chapter is None else str(chapter)}
+    params = {name: value for name, value in wanted.items() if value is not None}
     return Call("GET", f"/v1/jobs/{job_id_of(job)}/audio", lambda r: r.content, params=params)
 
 

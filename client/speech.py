@@ -91,11 +91,13 @@ class Download:
     Attributes:
         job: finished.
         format: of the file that is wanted; None: the job's main one.
+        chapter: whose file is wanted; None: that of the whole.
         got: bytes so far.
     """
 
     job: Job
     format: str | None = None
+    chapter: int | None = None
     got: int = 0
     _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
@@ -133,4 +135,9 @@ class Download:
             )
 
     def _expected(self) -> OutputFile | None:
-        return self.job.output.file(self.format) if self.job.output else None
+        return self.job.output.file(self.format, self.chapter) if self.job.output else None
+
+
+def has_file(job: Job, format: str | None, chapter: int | None) -> bool:
+    """Return whether a job says of a file how large it is: lists leave chapters' files out."""
+    return job.output is not None and job.output.file(format, chapter) is not None

@@ -7,6 +7,7 @@ the code is in the package `client`, a name that a user's own program may have t
 from client.aio.cluster import AsyncKokoroCluster
 from client.answers import (
     CaptionFile,
+    Chapter,
     Delivery,
     Job,
     JobError,
@@ -16,6 +17,7 @@ from client.answers import (
     Output,
     OutputFile,
     Progress,
+    RedoOf,
     Segment,
     TextSpan,
 )
@@ -51,6 +53,7 @@ from client.errors import (
     WaitTimedOut,
     WebhookRejected,
 )
+from client.estimates import Estimate, Problem, UnknownWord
 from client.inventory import ClusterState, Model, Voice, Worker
 from client.lexicon import Lexicon, LexiconEntry, LexiconVersion
 from client.requests import JobFilter, JobOptions
@@ -72,9 +75,11 @@ __all__ = [
     "CaptionSentence",
     "CaptionWord",
     "Captions",
+    "Chapter",
     "ClusterState",
     "Conflict",
     "Delivery",
+    "Estimate",
     "IdempotencyConflict",
     "InvalidRequest",
     "InvalidUse",
@@ -104,8 +109,10 @@ __all__ = [
     "Output",
     "OutputFile",
     "PermissionDenied",
+    "Problem",
     "Progress",
     "RateLimited",
+    "RedoOf",
     "RequestCounts",
     "Retry",
     "Segment",
@@ -114,6 +121,7 @@ __all__ = [
     "TextSpan",
     "Unavailable",
     "UnknownVoice",
+    "UnknownWord",
     "Unreachable",
     "UnreadableAnswer",
     "Update",

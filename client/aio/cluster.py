@@ -7,7 +7,7 @@ from typing import BinaryIO, Self, Unpack
 
 import httpx
 
-from client import calls, captions
+from client import calls, captions, estimates
 from client.aio.batches import AsyncBatches
 from client.aio.following import live, pieces, spoken, updates
 from client.aio.lexicons import AsyncLexicons
@@ -16,10 +16,11 @@ from client.answers import Delivery, Job, JobPage
 from client.captions import Captions
 from client.connection import DEFAULT_URL, Address
 from client.errors import Unreachable
+from client.estimates import Estimate
 from client.inventory import ClusterState, Model, Voice, Worker
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
-from client.speech import Speech, document, whole_file
+from client.speech import Speech, document, has_file, whole_file
 from client.watching import Update, Watch
 
 
@@ -124,6 +125,23 @@ class AsyncKokoroCluster:
         )
         return await self._sender.send(call)
 
+    async def estimate(self, text: str | None = None, **options: Unpack[JobOptions]) -> Estimate:
+        """Say what `submit` would come to: seconds of audio, the wait, problems. Makes nothing."""
+        return await self._sender.send(estimates.estimate(text, options))
+
+    async def estimate_document(
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        name: str | None = None,
+        srt_timing: bool = False,
+        **options: Unpack[JobOptions],
+    ) -> Estimate:
+        """Say what `upload` would come to. Makes nothing."""
+        named, data = document(file, name)
+        call = estimates.estimate_document(named, data, options, srt_timing=srt_timing)
+        return await self._sender.send(call)
+
     async def get(self, job: Job | str, *, segments: bool = False) -> Job:
         """Look at a job; with `segments`, at each stretch of its text as well."""
         return await self._sender.send(calls.get(job, segments=segments))
@@ -191,22 +209,30 @@ class AsyncKokoroCluster:
 
     # Audio
 
-    async def audio(self, job: Job | str, format: str | None = None) -> bytes:
+    async def audio(
+        self, job: Job | str, format: str | None = None, *, chapter: int | None = None
+    ) -> bytes:
         """Return a file of a finished job, by default its main one.
+
+        `chapter`, 1 for the first, asks for the file of one, of a job with `split="chapters"`.
 
         Raises:
             BrokenAudio: what came is not what the job says it made.
         """
-        return b"".join([piece async for piece in self.iter_audio(job, format)])
+        found = self.iter_audio(job, format, chapter=chapter)
+        return b"".join([piece async for piece in found])
 
-    async def iter_audio(self, job: Job | str, format: str | None = None) -> AsyncIterator[bytes]:
+    async def iter_audio(
+        self, job: Job | str, format: str | None = None, *, chapter: int | None = None
+    ) -> AsyncIterator[bytes]:
         """Go through a file of a finished job in pieces; a connection that breaks is made anew.
 
         Raises:
             BrokenAudio: what came is not what the job says it made; known at the end.
         """
-        finished = job if isinstance(job, Job) and job.output else await self.get(job)
-        async for piece in pieces(self._sender, finished, format):
+        known = isinstance(job, Job) and has_file(job, format, chapter)
+        finished = job if isinstance(job, Job) and known else await self.get(job)
+        async for piece in pieces(self._sender, finished, format, chapter):
             yield piece
 
     def listen(self, job: Job | str, format: str | None = None) -> AsyncIterator[bytes]:
@@ -218,14 +244,21 @@ class AsyncKokoroCluster:
         """
         return live(self._sender, job, format)
 
-    async def download(self, job: Job | str, path: str | Path, format: str | None = None) -> Path:
+    async def download(
+        self,
+        job: Job | str,
+        path: str | Path,
+        format: str | None = None,
+        *,
+        chapter: int | None = None,
+    ) -> Path:
         """Write a file of a finished job, whole or not at all; return its path.
 
         Raises:
             BrokenAudio: what came is not what the job says it made.
         """
         with whole_file(Path(path)) as file:
-            async for piece in self.iter_audio(job, format):
+            async for piece in self.iter_audio(job, format, chapter=chapter):
                 file.write(piece)
         return Path(path)
 

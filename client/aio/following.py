@@ -52,14 +52,16 @@ async def _from_looks(sender: AsyncSender, watch: Watch) -> AsyncIterator[Update
         await anyio.sleep(watch.pause_s(job))
 
 
-async def pieces(sender: AsyncSender, job: Job, format: str | None) -> AsyncIterator[bytes]:
+async def pieces(
+    sender: AsyncSender, job: Job, format: str | None, chapter: int | None = None
+) -> AsyncIterator[bytes]:
     """Go through a file of a finished job, going on where a connection breaks.
 
     Raises:
         BrokenAudio: what came is not what the job says it made; known at the end.
     """
-    download = Download(job, format)
-    call = calls.audio(job, format)
+    download = Download(job, format, chapter)
+    call = calls.audio(job, format, chapter)
     tried = 0
     while not download.whole:
         tried += 1

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import shtab
 
-from client.cli.options import FILE
+from client.cli.arguments import FILE
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:

@@ -20,7 +20,7 @@ class Exit(IntEnum):
     OK = 0
     """Done."""
     JOB_UNSUCCESSFUL = 1
-    """The job failed, was canceled or expired; or a program of the cluster could not go on."""
+    """The job failed (or would), was canceled or expired; or a program could not go on."""
     USAGE = 2
     """The command was not given what it needs."""
     UNREACHABLE = 3

@@ -1,13 +1,14 @@
 """`jobs`, `show`, `cancel`, `delete`."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from client.answers import Job, Segment
+from client.answers import Chapter, Job, Segment
 from client.cli.exits import Exit, exit_code
 from client.cli.output import (
+    clock,
     duration,
     moment,
     note,
@@ -17,6 +18,7 @@ from client.cli.output import (
     write_json,
     write_table,
 )
+from client.cli.texts import read_text
 from client.errors import ApiError
 from client.requests import JobFilter
 from client.sync.cluster import KokoroCluster
@@ -31,9 +33,14 @@ def jobs(cluster: KokoroCluster, options: argparse.Namespace) -> int:
     if options.json:
         write_json(raw_list(found))
         return Exit.OK
+    rows_of(found)
+    return Exit.OK
+
+
+def rows_of(found: Iterable[Job]) -> None:
+    """Write jobs as a table."""
     heads = ("ID", "STATUS", "CREATED", "CHARS", "DONE", "AUDIO", "CUSTOM ID")
     write_table(heads, (_row(job) for job in found), none="There are no such jobs.")
-    return Exit.OK
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -62,24 +69,57 @@ def show(cluster: KokoroCluster, options: argparse.Namespace) -> int:
         write_json(dict(job.raw))
         return Exit.OK
     write_fields(_fields(job))
+    if job.chapters:
+        print()
+        chapters = (_chapter_row(n, one) for n, one in enumerate(job.chapters, start=1))
+        write_table(("CHAPTER", "START", "END", "TITLE"), chapters, none="")
     if job.segments is not None:
         print()
-        heads = ("SEGMENT", "STATUS", "TEXT", "START", "END", "ATTEMPTS")
-        write_table(heads, (_segment_row(one) for one in job.segments), none="None is planned yet.")
+        heads = ("SEGMENT", "STATUS", "START", "END", "ATTEMPTS", "CHARACTERS", "TEXT")
+        said = quotes(cluster, job, None if options.text is None else read_text(options.text))
+        rows = (_segment_row(one, said.get(one.index, "")) for one in job.segments)
+        write_table(heads, rows, none="None is planned yet.")
     return Exit.OK
 
 
-def _segment_row(segment: Segment) -> tuple[str, ...]:
+def _chapter_row(number: int, chapter: Chapter) -> tuple[str, ...]:
+    start, end = (
+        "" if seconds is None else clock(seconds) for seconds in (chapter.start_s, chapter.end_s)
+    )
+    return (str(number), start, end, chapter.title)
+
+
+def _segment_row(segment: Segment, said: str) -> tuple[str, ...]:
     span = f"{segment.text.start}–{segment.text.end}" if segment.text else ""
-    reused = "reused" if segment.reused else str(segment.attempts)
     return (
         str(segment.index),
         segment.status,
-        "pause" if segment.pause else span,
         "" if segment.start_s is None else f"{segment.start_s:.2f}",
         "" if segment.end_s is None else f"{segment.end_s:.2f}",
-        reused,
+        "reused" if segment.reused else str(segment.attempts),
+        span,
+        "(a pause)" if segment.pause else said,
     )
+
+
+def quotes(cluster: KokoroCluster, job: Job, text: str | None) -> dict[int, str]:
+    """Return what each segment says: quoted from the text, else from the job's captions if any."""
+    said: dict[int, str] = {}
+    if text is not None:
+        for segment in job.segments or ():
+            span = segment.text
+            said[segment.index] = " ".join(text[span.start : span.end].split()) if span else ""
+        return said
+    if not job.succeeded or job.urls.get("captions") is None:
+        return said
+    try:
+        found = cluster.captions(job)
+    except ApiError:
+        return said  # they were deleted, or the job has none as JSON
+    for sentence in found.sentences:
+        before = said.get(sentence.segment)
+        said[sentence.segment] = f"{before} {sentence.text}" if before else sentence.text
+    return said
 
 
 def _fields(job: Job) -> dict[str, str | None]:
@@ -88,6 +128,8 @@ def _fields(job: Job) -> dict[str, str | None]:
         "status": job.status,
         "error": f"{job.error.code}: {job.error.message}" if job.error else None,
         "custom id": job.custom_id,
+        "batch": job.batch_id,
+        "redo of": f"{job.redo_of.job}, segment {job.redo_of.segment}" if job.redo_of else None,
         "created": moment(job.created_at),
         "started": moment(job.started_at) or None,
         "ended": moment(job.completed_at) or None,
@@ -98,7 +140,12 @@ def _fields(job: Job) -> dict[str, str | None]:
         "still takes": duration(job.eta_s) or None,
     }
     for output in (job.output, *job.output.others) if job.output else ():
-        fields[output.format] = f"{duration(output.audio_s)}, {size(output.bytes)}"
+        if output.chapter is None:
+            fields[output.format] = f"{duration(output.audio_s)}, {size(output.bytes)}"
+    if job.output and (files := [one for one in job.output.others if one.chapter is not None]):
+        fields["of chapters"] = f"{len(files)} files, {size(sum(one.bytes for one in files))}"
+    for captions in job.output.captions if job.output else ():
+        fields[captions.format] = size(captions.bytes)
     if job.metrics.model:
         stand_in = " (a stand-in, not Kokoro)" if job.metrics.stand_in else ""
         fields["model"] = f"{job.metrics.model}{stand_in}"
@@ -110,7 +157,12 @@ def _fields(job: Job) -> dict[str, str | None]:
 
 def cancel(cluster: KokoroCluster, options: argparse.Namespace) -> int:
     """Cancel jobs, each that can be."""
-    return _each(options, lambda job_id: dict(cluster.cancel(job_id).raw), "canceled")
+    return each(
+        options.ids,
+        lambda job_id: dict(cluster.cancel(job_id).raw),
+        "canceled",
+        as_json=options.json,
+    )
 
 
 def delete(cluster: KokoroCluster, options: argparse.Namespace) -> int:
@@ -120,22 +172,24 @@ def delete(cluster: KokoroCluster, options: argparse.Namespace) -> int:
         cluster.delete(job_id)
         return {"id": job_id, "object": "job", "deleted": True}
 
-    return _each(options, one, "deleted")
+    return each(options.ids, one, "deleted", as_json=options.json)
 
 
-def _each(options: argparse.Namespace, act: Callable[[str], Mapping[str, Any]], done: str) -> int:
-    """Do something to each job; what one of them refuses does not keep it from the others."""
+def each(
+    names: Iterable[str], act: Callable[[str], Mapping[str, Any]], done: str, *, as_json: bool
+) -> int:
+    """Do something to each thing; what one of them refuses does not keep it from the others."""
     worst = Exit.OK
     found = []
-    for job_id in options.ids:
+    for name in names:
         try:
-            found.append(act(job_id))
+            found.append(act(name))
         except ApiError as error:
-            note(f"kokoro-cluster: {job_id}: {error.message}")
+            note(f"kokoro-cluster: {name}: {error.message}")
             worst = max(worst, exit_code(error))
         else:
-            if not options.json:
-                print(f"{job_id} {done}", flush=True)
-    if options.json:
+            if not as_json:
+                print(f"{name} {done}", flush=True)
+    if as_json:
         write_json({"object": "list", "data": found})
     return worst

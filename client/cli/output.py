@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-
-WIDE = 100_000
-"""Columns of a file or a pipe: nothing is cut for those."""
 
 STATUS_STYLES = {
     "succeeded": "green",
@@ -46,7 +44,9 @@ def write_table(heads: Sequence[str], rows: Iterable[Sequence[str]], none: str) 
     if not found:
         note(none)
         return
-    console = _console()
+    if not sys.stdout.isatty():
+        _write_plain([tuple(heads), *found])
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, head in enumerate(heads):
         table.add_column(head, no_wrap=True, overflow="ellipsis")
@@ -54,24 +54,35 @@ def write_table(heads: Sequence[str], rows: Iterable[Sequence[str]], none: str) 
             table.columns[number].min_width = max(len(head), *(len(row[number]) for row in found))
     for row in found:
         table.add_row(*(_styled(cell) for cell in row))
-    console.print(table)
+    _console().print(table)
 
 
 def write_fields(fields: Mapping[str, str | None]) -> None:
     """Write a name and a value a line; what is None is left out."""
-    console = _console()
+    if not sys.stdout.isatty():
+        _write_plain([(name, value) for name, value in fields.items() if value is not None])
+        return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields.items():
         if value is not None:
             table.add_row(name, _styled(value))
-    console.print(table)
+    _console().print(table)
+
+
+def _write_plain(rows: Sequence[Sequence[str]]) -> None:
+    """Write columns for a file or a pipe: nothing is cut, and no line ends with blanks."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        print("  ".join(cells).rstrip())
 
 
 def _console() -> Console:
-    terminal = sys.stdout.isatty()
-    return Console(width=None if terminal else WIDE, highlight=False, soft_wrap=False)
+    return Console(highlight=False, soft_wrap=False)
 
 
 def _styled(cell: str) -> str:
@@ -89,6 +100,13 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def clock(seconds: float) -> str:
+    """Write a place in audio: `1:05`, `1:01:40`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def size(count: int) -> str:

@@ -1,36 +1,54 @@
 """`submit` and `watch`: a job that goes on without this program."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 from client.answers import Job
 from client.cli.bar import Bar
-from client.cli.download import fetch
+from client.cli.download import fetch_to
 from client.cli.exits import Exit, UsageError
 from client.cli.output import note, write_json
-from client.cli.texts import format_for, read_text
+from client.cli.texts import format_for, is_document, is_folder, read_text
+from client.errors import InvalidRequest
 from client.requests import JobOptions
 from client.sync.cluster import KokoroCluster
 from client.watching import Update
 
-DOCUMENTS = frozenset({".md", ".markdown", ".srt", ".epub"})
-"""Endings of files that the server is to read; all others are plain text."""
-
 
 def submit(cluster: KokoroCluster, options: argparse.Namespace) -> int:
     """Make a job of a file; with --watch, wait for its end."""
+    _check_output(options)
+    text = None if is_document(options.file) else read_text(options.file)
+    implied = is_folder(options.output) and options.split is None
+    if implied:
+        options.split = "chapters"
+    try:
+        job = _hand_in(cluster, options, text)
+    except InvalidRequest as error:
+        if not implied or error.param != "split":
+            raise
+        options.split = None  # it has no chapters: the folder gets the one file
+        job = _hand_in(cluster, options, text)
+    return _go_on(cluster, job, options)
+
+
+def _hand_in(cluster: KokoroCluster, options: argparse.Namespace, text: str | None) -> Job:
+    key, said = options.idempotency_key, job_options(options)
+    if text is not None:
+        return cluster.submit(text, idempotency_key=key, **said)
+    timing = options.srt_timing
+    return cluster.upload(options.file, srt_timing=timing, idempotency_key=key, **said)
+
+
+def _check_output(options: argparse.Namespace) -> None:
     if options.output and not options.watch:
         raise UsageError("-o needs --watch: without it nobody is there to fetch the audio.")
-    if Path(options.file).suffix.lower() in DOCUMENTS:
-        job = cluster.upload(
-            options.file, idempotency_key=options.idempotency_key, **job_options(options)
-        )
-    else:
-        text = read_text(options.file)
-        job = cluster.submit(text, idempotency_key=options.idempotency_key, **job_options(options))
+
+
+def _go_on(cluster: KokoroCluster, job: Job, options: argparse.Namespace) -> int:
+    """Say which job it is; with --watch, go on with it to its end."""
     if not options.watch:
         if options.json:
             write_json(dict(job.raw))
@@ -41,7 +59,7 @@ def submit(cluster: KokoroCluster, options: argparse.Namespace) -> int:
     ended = follow(cluster, job, as_json=options.json)
     ended.raise_unless_succeeded()
     if options.output:
-        fetch(cluster, ended, Path(options.output))
+        fetch_to(cluster, ended, options.output, getattr(options, "format", None))
     elif not options.json:
         print(ended.id)
     return Exit.OK
@@ -81,14 +99,15 @@ def _coming_back(job: Job) -> Iterator[None]:
 
 def job_options(options: argparse.Namespace) -> JobOptions:
     """Return what the command line says of the job."""
-    named: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in JobOptions.__annotations__
-        if getattr(options, name, None) is not None
-    }
+    named = _named(options, JobOptions.__annotations__)
     if "formats" not in named:
-        format = format_for(options.format, options.output)
+        format = format_for(options.format, getattr(options, "output", None))
         named |= {} if format is None else {"format": format}
-    if "metadata" in named:
-        named["metadata"] = dict(named["metadata"])
     return cast(JobOptions, named)
+
+
+def _named(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    given = {name: getattr(options, name, None) for name in names}
+    if given.get("metadata") is not None:
+        given["metadata"] = dict(given["metadata"])
+    return {name: value for name, value in given.items() if value is not None}

@@ -8,6 +8,9 @@ from client.cli.exits import UsageError
 
 STDIO = "-"
 
+DOCUMENTS = frozenset({".md", ".markdown", ".srt", ".epub"})
+"""Endings of files that the server is to read; all others are plain text."""
+
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm", "m4b")
 
 
@@ -26,6 +29,16 @@ def read_text(path: str | None, words: list[str] | None = None) -> str:
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError('There is no text: kokoro-cluster say "Good morning.", or pipe one in.')
     return _not_empty(_decoded(sys.stdin.buffer.read(), "stdin"))
+
+
+def is_document(path: str) -> bool:
+    """Tell whether a file is for the server to read."""
+    return Path(path).suffix.lower() in DOCUMENTS
+
+
+def is_folder(path: str | None) -> bool:
+    """Tell whether an output is a folder: one that is there, or a name with a slash behind it."""
+    return path not in {None, STDIO} and (str(path).endswith("/") or Path(str(path)).is_dir())
 
 
 def _decoded(data: bytes, where: str) -> str:
@@ -47,15 +60,18 @@ def format_for(wanted: str | None, output: str | None) -> str | None:
     Raises:
         UsageError: the ending is of no format known here, and none was named.
     """
-    if wanted or output in {None, STDIO}:
+    if wanted or output in {None, STDIO} or is_folder(output):
         return wanted
-    ending = Path(str(output)).suffix.lower().removeprefix(".")
-    if not ending:
-        return None
-    found = {"ogg": "opus"}.get(ending, ending)
-    if found not in FORMATS:
+    ending = ending_of(str(output))
+    if ending and ending not in FORMATS:
         raise UsageError(f"No format is known by the ending .{ending}; name one with --format.")
-    return found
+    return ending or None
+
+
+def ending_of(path: str) -> str:
+    """Return a file's ending as formats are called, without its dot."""
+    ending = Path(path).suffix.lower().removeprefix(".")
+    return {"ogg": "opus"}.get(ending, ending)
 
 
 def binary_stdout() -> BinaryIO:

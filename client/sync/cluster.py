@@ -7,15 +7,16 @@ from typing import BinaryIO, Self, Unpack
 
 import httpx
 
-from client import calls, captions
+from client import calls, captions, estimates
 from client.answers import Delivery, Job, JobPage
 from client.captions import Captions
 from client.connection import DEFAULT_URL, Address
 from client.errors import Unreachable
+from client.estimates import Estimate
 from client.inventory import ClusterState, Model, Voice, Worker
 from client.requests import JobFilter, JobOptions
 from client.retrying import Again, Retry
-from client.speech import Speech, document, whole_file
+from client.speech import Speech, document, has_file, whole_file
 from client.sync.batches import Batches
 from client.sync.following import live, pieces, spoken, updates
 from client.sync.lexicons import Lexicons
@@ -124,6 +125,23 @@ class KokoroCluster:
         )
         return self._sender.send(call)
 
+    def estimate(self, text: str | None = None, **options: Unpack[JobOptions]) -> Estimate:
+        """Say what `submit` would come to: seconds of audio, the wait, problems. Makes nothing."""
+        return self._sender.send(estimates.estimate(text, options))
+
+    def estimate_document(
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        name: str | None = None,
+        srt_timing: bool = False,
+        **options: Unpack[JobOptions],
+    ) -> Estimate:
+        """Say what `upload` would come to. Makes nothing."""
+        named, data = document(file, name)
+        call = estimates.estimate_document(named, data, options, srt_timing=srt_timing)
+        return self._sender.send(call)
+
     def get(self, job: Job | str, *, segments: bool = False) -> Job:
         """Look at a job; with `segments`, at each stretch of its text as well."""
         return self._sender.send(calls.get(job, segments=segments))
@@ -190,22 +208,29 @@ class KokoroCluster:
 
     # Audio
 
-    def audio(self, job: Job | str, format: str | None = None) -> bytes:
+    def audio(
+        self, job: Job | str, format: str | None = None, *, chapter: int | None = None
+    ) -> bytes:
         """Return a file of a finished job, by default its main one.
+
+        `chapter`, 1 for the first, asks for the file of one, of a job with `split="chapters"`.
 
         Raises:
             BrokenAudio: what came is not what the job says it made.
         """
-        return b"".join(self.iter_audio(job, format))
+        return b"".join(self.iter_audio(job, format, chapter=chapter))
 
-    def iter_audio(self, job: Job | str, format: str | None = None) -> Iterator[bytes]:
+    def iter_audio(
+        self, job: Job | str, format: str | None = None, *, chapter: int | None = None
+    ) -> Iterator[bytes]:
         """Go through a file of a finished job in pieces; a connection that breaks is made anew.
 
         Raises:
             BrokenAudio: what came is not what the job says it made; known at the end.
         """
-        finished = job if isinstance(job, Job) and job.output else self.get(job)
-        return pieces(self._sender, finished, format)
+        known = isinstance(job, Job) and has_file(job, format, chapter)
+        finished = job if isinstance(job, Job) and known else self.get(job)
+        return pieces(self._sender, finished, format, chapter)
 
     def listen(self, job: Job | str, format: str | None = None) -> Iterator[bytes]:
         """Go through a job's audio from its beginning, while the rest is made.
@@ -216,14 +241,21 @@ class KokoroCluster:
         """
         return live(self._sender, job, format)
 
-    def download(self, job: Job | str, path: str | Path, format: str | None = None) -> Path:
+    def download(
+        self,
+        job: Job | str,
+        path: str | Path,
+        format: str | None = None,
+        *,
+        chapter: int | None = None,
+    ) -> Path:
         """Write a file of a finished job, whole or not at all; return its path.
 
         Raises:
             BrokenAudio: what came is not what the job says it made.
         """
         with whole_file(Path(path)) as file:
-            for piece in self.iter_audio(job, format):
+            for piece in self.iter_audio(job, format, chapter=chapter):
                 file.write(piece)
         return Path(path)
 

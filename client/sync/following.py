@@ -49,14 +49,16 @@ def _from_looks(sender: Sender, watch: Watch) -> Iterator[Update]:
         time.sleep(watch.pause_s(job))
 
 
-def pieces(sender: Sender, job: Job, format: str | None) -> Iterator[bytes]:
+def pieces(
+    sender: Sender, job: Job, format: str | None, chapter: int | None = None
+) -> Iterator[bytes]:
     """Go through a file of a finished job, going on where a connection breaks.
 
     Raises:
         BrokenAudio: what came is not what the job says it made; known at the end.
     """
-    download = Download(job, format)
-    call = calls.audio(job, format)
+    download = Download(job, format, chapter)
+    call = calls.audio(job, format, chapter)
     tried = 0
     while not download.whole:
         tried += 1

@@ -84,3 +84,37 @@ def test_a_file_of_lines_is_a_batch(shell: Shell) -> None:
     assert shell.run("batch", "-", stdin=b"{\n").code == Exit.USAGE
     refused = shell.run("batch", "-", stdin=b'{"input": "x", "voice": "nobody"}\n')
     assert refused.code == Exit.REFUSED
+
+
+def test_texts_and_their_lines_are_batches_that_can_be_come_back_to(
+    shell: Shell, whole: FaultCluster
+) -> None:
+    (shell.folder / "one.txt").write_text("The first text.")
+    (shell.folder / "two.txt").write_text("The second text.")
+    options = ("--voice", "bf_emma", "--format", "wav")
+    ended = shell.run("batch", "one.txt", "two.txt", *options, "--watch", "-o", "audio")
+    assert ended.code == Exit.OK, ended.err
+    names = sorted(path.name for path in (shell.folder / "audio").iterdir())
+    assert names == ["one.wav", "two.wav"]
+    (shell.folder / "lines.txt").write_text("One line.\n\nAnother line.\n")
+    made = shell.run("batch", "--lines", "lines.txt", "--format", "wav").text.strip()
+    watched = shell.run("batches", "watch", made, "-o", "lines")
+    assert watched.code == Exit.OK, watched.err
+    names = sorted(path.name for path in (shell.folder / "lines").iterdir())
+    assert names == ["1.wav", "3.wav"]
+    listed = shell.run("batches", "list", "--limit", "1").text.splitlines()
+    assert listed[1].split()[:2] == [made, "completed"]
+    shown = shell.run("batches", "show", made).text
+    assert "2 of 2 ended, 2 of them well" in shown
+    assert shown.count("succeeded") == 2
+    assert len(json.loads(shell.run("batches", "show", made, "--json").text)["jobs"]) == 2
+    assert shell.run("batches", "cancel", made).code == Exit.REFUSED
+    deleted = shell.run("batches", "delete", made)
+    assert (deleted.code, deleted.text) == (Exit.OK, f"{made} deleted\n")
+    assert shell.run("batches", "show", made).code == Exit.REFUSED
+    (shell.folder / "long.txt").write_text(whole.words(200))
+    long = shell.run("batch", "long.txt").text.strip()
+    assert shell.run("batches", "cancel", long).text == f"{long} canceled\n"
+    assert shell.run("batches", "watch", long).code == Exit.JOB_UNSUCCESSFUL
+    (shell.folder / "book.md").write_text("# One\n")
+    assert shell.run("batch", "book.md").code == Exit.USAGE

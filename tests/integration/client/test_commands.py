@@ -101,6 +101,10 @@ def test_a_job_goes_its_way_through_all_commands(shell: Shell) -> None:
     assert (shell.folder / f"{job}.wav").read_bytes()[:4] == b"RIFF"
     piped = shell.run("download", job, "--format", "mp3", "-o", "-")
     assert len(piped.out) > 1000
+    assert shell.run("download", job, "-o", "by-its-ending.mp3").code == Exit.OK
+    assert (shell.folder / "by-its-ending.mp3").read_bytes() == piped.out
+    misnamed = shell.run("download", job, "-o", "a.flac")
+    assert (misnamed.code, "wav, mp3 and no flac" in misnamed.err) == (Exit.USAGE, True)
     assert shell.run("cancel", job).code == Exit.REFUSED
     both = shell.run("delete", "job_nobody", job)
     assert (both.code, both.text) == (Exit.REFUSED, f"{job} deleted\n")

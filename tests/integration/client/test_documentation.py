@@ -36,7 +36,7 @@ def test_the_python_examples_run_as_one_program(
             code = compile(block.replace(DEFAULT_URL, url), f"example {number}", "exec")
             exec(code, names)
     names["cluster"].close()  # type: ignore[attr-defined]
-    for name in ("morning.mp3", "chapter-1.wav", "names.mp3"):
+    for name in ("morning.mp3", "chapter-1.wav", "names.mp3", "1 One.wav"):
         assert (tmp_path / name).stat().st_size > 1000
     assert "unknown_voice voice" in said.getvalue()
     assert "en-gb" in said.getvalue()
@@ -62,7 +62,10 @@ def test_the_shell_examples_run_as_one_session(shell: Shell) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    for name in ("morning.mp3", "pipe.wav", "book.wav", "book.mp3"):
+    for name in (
+        *("morning.mp3", "pipe.wav", "book.wav", "book.mp3"),
+        *("chapters/01 One.mp3", "phrases/2.mp3", "words.mp3"),
+    ):
         assert (shell.folder / name).stat().st_size > 1000
     assert "bf_emma" in ended.stdout
 

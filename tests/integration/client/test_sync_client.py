@@ -5,6 +5,7 @@ import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -173,7 +174,7 @@ def test_a_webhook_that_was_really_sent_verifies(
     headers, body = received[0]
     event = verify_webhook(headers, body, SECRET)
     assert event.type == "job.succeeded"
-    assert event.data == cluster.get(job)
+    assert event.data == replace(cluster.get(job), chapters=None)
     (delivery,) = cluster.deliveries(job)
     assert delivery.id == event.id
 
@@ -201,7 +202,7 @@ def test_lexicons_are_stored_by_version_and_spoken_with(cluster: KokoroCluster) 
     assert cluster.lexicons.put("names", entries, language="en-us").version > first.version
     assert cluster.lexicons.get("names").entries == tuple(entries)
     assert cluster.lexicons.get("names", first.version).entries == tuple(entries[:1])
-    assert [one.name for one in cluster.lexicons.list()] == ["names"]
+    assert "names" in [one.name for one in cluster.lexicons.list()]
     spoken = cluster.speak("Kokoro speaks SQL.", lexicons=[f"names@{first.version}"])
     assert spoken.job.lexicons == (f"names@{first.version}",)
     cluster.lexicons.delete("names")

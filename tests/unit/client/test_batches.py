@@ -2,7 +2,7 @@ import pytest
 
 from client.answers import Job, Output
 from client.batches import Batch, batch_body, look_s
-from client.cli.batch import file_name, items_of
+from client.cli.batch import file_name, items_of, lines_of, with_shared
 from client.errors import InvalidUse
 from client.reading import read
 
@@ -79,3 +79,28 @@ def test_audio_is_called_by_its_custom_id_only_where_that_is_a_plain_name(
     output = Output(url="", format="mp3")
     job = Job(id="job_1", status="succeeded", custom_id=custom_id, output=output)
     assert file_name(job) == name
+
+
+def test_a_text_is_a_job_a_line_called_by_its_number() -> None:
+    text = "One.\n\n  Two. \n" + "\n" * 8
+    assert list(lines_of(text, "")) == [
+        {"input": "One.", "custom_id": "01"},
+        {"input": "Two.", "custom_id": "03"},
+    ]
+    assert [item["custom_id"] for item in lines_of("One.", "verses")] == ["verses-1"]
+
+
+@pytest.mark.parametrize(
+    ("item", "merged"),
+    [
+        ({}, {"voice": "a", "format": "mp3"}),
+        ({"voice": "b"}, {"voice": "b", "format": "mp3"}),
+        ({"outputs": ["wav"]}, {"voice": "a", "outputs": ["wav"]}),
+        ({"response_format": "wav"}, {"voice": "a", "response_format": "wav"}),
+        ({"format": "wav"}, {"voice": "a", "format": "wav"}),
+    ],
+)
+def test_what_an_item_says_itself_counts(
+    item: dict[str, object], merged: dict[str, object]
+) -> None:
+    assert with_shared(item, {"voice": "a", "format": "mp3"}) == merged

@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from client import calls
+from client import calls, estimates
+from client.answers import Chapter, RedoOf
 from client.connection import Address
 from client.errors import (
     ApiError,
@@ -185,3 +186,36 @@ def test_an_error_page_of_a_proxy_is_an_error_too(content: bytes) -> None:
     error = calls.api_error(answer(502, content=content))
     assert isinstance(error, Unavailable)
     assert "502" in error.message
+
+
+def test_a_chapters_file_is_asked_for_by_its_number() -> None:
+    assert calls.audio("job_1", None).params == {}
+    assert calls.audio("job_1", "wav", 3).params == {"format": "wav", "chapter": "3"}
+
+
+def test_a_job_tells_of_its_chapters_and_what_it_was_made_of() -> None:
+    answer = {
+        "id": "job_2",
+        "status": "succeeded",
+        "batch_id": "batch_1",
+        "redo_of": {"job": "job_1", "segment": 4},
+        "chapters": [{"title": "One", "start_s": 0.0, "end_s": 2.5}, {"title": "Two"}],
+    }
+    job = calls.read_job(httpx.Response(200, json=answer))
+    assert job.redo_of == RedoOf(job="job_1", segment=4)
+    assert job.batch_id == "batch_1"
+    assert job.chapters == (
+        Chapter(title="One", start_s=0.0, end_s=2.5),
+        Chapter(title="Two"),
+    )
+
+
+def test_an_estimate_tells_what_would_make_a_job_fail_from_what_is_only_worth_knowing() -> None:
+    call = estimates.estimate("Hello.", {"voice": "af_heart", "format": "wav"})
+    assert call.json == {"input": "Hello.", "voice": "af_heart", "response_format": "wav"}
+    problems = [{"code": "oov_word", "detail": "x"}, {"code": "nothing_to_speak", "detail": "y"}]
+    answer = {"object": "estimate", "oov": [{"word": "你好", "phonemes": None}]}
+    found = call.read(httpx.Response(200, json={**answer, "problems": problems}))
+    assert found.oov == (estimates.UnknownWord(word="你好"),)
+    assert found.fatal == (estimates.Problem(code="nothing_to_speak", detail="y"),)
+    assert (found.audio_s, found.wait_s) == (None, None)
