@@ -18,6 +18,7 @@ export class Follower extends EventTarget {
   #stopping = new AbortController();
   #lastId = null;
   #telling = null;
+  #toldOfEnd = false; // by an event, which leaves chapters out
 
   /** The job as last heard of, or null. */
   job = null;
@@ -46,6 +47,7 @@ export class Follower extends EventTarget {
         else await this.#patiently(() => this.#look());
         if (!this.ended) await this.#pause();
       }
+      if (this.#toldOfEnd) await this.#patiently(() => this.#lookOnce());
     } catch (error) {
       if (error.name === "AbortError") return;
       this.dispatchEvent(Object.assign(new Event("error"), { error }));
@@ -62,6 +64,10 @@ export class Follower extends EventTarget {
     this.job = { ...this.job, ...job };
     if (job.segments) this.segments = placed(job.segments);
     this.#restage();
+  }
+
+  async #lookOnce() {
+    this.take(await askJson(this.path, { signal: this.#stopping.signal }));
   }
 
   async #look() {
@@ -98,6 +104,7 @@ export class Follower extends EventTarget {
   #hear(event, data) {
     if (ENDED.has(event)) {
       this.job = { ...data, queue_position: null, eta_s: null };
+      this.#toldOfEnd = true;
     } else if (event === "segment") {
       if (data.index >= this.segments.length) this.segments.push(data);
     } else if (event === "progress") {

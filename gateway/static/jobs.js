@@ -5,7 +5,7 @@ import { byId, element, say } from "./element.js";
 import { hasEnded } from "./follow.js";
 import { forgetAllJobs, keptJobs } from "./keep.js";
 import { problem } from "./notices.js";
-import { SAMPLE_ID } from "./samples.js";
+import { SPOKEN_ID } from "./spoken.js";
 import { about, many, moment, span, title } from "./words.js";
 
 const PAGE = 20;
@@ -61,7 +61,7 @@ function again() {
 
 function show(page, kept, after) {
   const titles = new Map(kept.map(({ id, request }) => [id, title(request)]));
-  const jobs = page.data.filter((job) => job.custom_id !== SAMPLE_ID);
+  const jobs = page.data.filter((job) => job.custom_id !== SPOKEN_ID);
   const rows = jobs.map((job) => row(job, titles.get(job.id)));
   const list = byId("jobs-list");
   const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
@@ -78,7 +78,8 @@ function show(page, kept, after) {
   say(byId("kept-count"), many(kept.length, "job"));
 }
 
-function row(job, name) {
+/** A job as lists have it: a link to its view. */
+export function row(job, name) {
   return element("li", {}, element("a", { class: "job", href: `#/jobs/${job.id}` },
     element("span", { class: "job-name" }, name || job.custom_id || job.id),
     element("span", { class: "chip", data: { status: job.status } }, job.status),

@@ -1,27 +1,22 @@
 /** One job: its way, its sound, its text, its files. */
 
-import { ask, askJson, key } from "./api.js";
+import { ask, askJson } from "./api.js";
 import { Captions } from "./captions.js";
 import { below } from "./codepoints.js";
-import { download } from "./download.js";
-import { byId, element, say } from "./element.js";
+import { byId, say } from "./element.js";
 import { FilePlayer, playableFormat } from "./fileplayer.js";
 import { Follower, hasEnded } from "./follow.js";
+import { JobFiles } from "./jobfiles.js";
+import { showFacts, showWarnings, showWay } from "./jobparts.js";
 import { forgetJob, keepJob, keptJob } from "./keep.js";
 import { problem } from "./notices.js";
 import { SegmentPlayer } from "./player.js";
 import { Reader } from "./reader.js";
-import { create, write } from "./speak.js";
-import { about, bytes, clock, many, moment, span, title, whole } from "./words.js";
+import { create } from "./requests.js";
+import { write } from "./speak.js";
+import { clock, title } from "./words.js";
 
-const STAGES = ["queue", "plan", "render", "assemble", "end"];
 const BACK_S = 10;
-const SHOWN_WARNINGS = 20;
-const CAPTIONS = {
-  srt: ["Captions as SRT", "captions.srt", "srt"],
-  vtt: ["Captions as WebVTT", "captions.vtt", "vtt"],
-  words: ["Words as JSON", "captions.json", "json"],
-};
 
 let open = null;
 
@@ -57,13 +52,14 @@ class JobView {
     this.follower = new Follower(id);
     this.captions = new Captions(this.follower);
     this.reader = new Reader(byId("reader"), (point) => this.#goTo(point));
+    this.files = new JobFiles(this.follower, (seconds) => this.#playFrom(seconds), (error) => this.#problem(error));
     this.follower.addEventListener("change", () => this.#show());
     this.follower.addEventListener("error", ({ error }) => this.#problem(error));
     this.captions.addEventListener("change", () => this.#showText());
     byId("job-problem").replaceChildren();
-    delete byId("downloads").dataset.shown;
     byId("job-body").hidden = true;
     say(byId("job-title"), "…");
+    say(byId("job-status"), ""); // that of the job shown before
     this.#use(new SegmentPlayer(this.follower));
     this.#begin();
   }
@@ -161,8 +157,11 @@ class JobView {
     const spoken = segments.filter((segment) => !segment.pause);
     const segment = spoken[below(spoken, ({ text }) => text.end <= point)];
     const to = word ?? segment;
-    if (!to) return; // not rendered yet
-    this.player.seek(to.start_s);
+    if (to) this.#playFrom(to.start_s); // else it is not rendered yet
+  }
+
+  #playFrom(seconds) {
+    this.player.seek(seconds);
     if (this.player.state === "paused") this.player.play();
   }
 
@@ -173,55 +172,13 @@ class JobView {
     const status = byId("job-status");
     say(status, job.status);
     status.dataset.status = job.status;
-    this.#showWay(job, stage);
-    this.#showFacts(job);
+    showWay(job, stage);
+    showFacts(job, this.#kept?.request);
     this.#showActions(job);
-    this.#showFiles(job);
-    this.#showWarnings(job);
+    this.files.show();
+    showWarnings(job);
     this.#showText();
     this.#draw();
-  }
-
-  #showWay(job, stage) {
-    const at = STAGES.indexOf(stage);
-    const done = job.status === "succeeded";
-    byId("way").dataset.status = job.status;
-    for (const [index, item] of [...byId("way").children].entries()) {
-      const passed = index < at && (done || !hasEnded(job));
-      item.dataset.state = passed ? "done" : index === at && !hasEnded(job) ? "now" : "later";
-      if (item.dataset.state === "now") item.setAttribute("aria-current", "step");
-      else item.removeAttribute("aria-current");
-    }
-    const { segments_total: total, segments_done: ready, segments_reused: reused } = job.progress;
-    const bar = byId("progress");
-    bar.max = Math.max(1, total);
-    bar.value = ready;
-    const left = job.eta_s !== null && !hasEnded(job) ? `, ${about(job.eta_s)} left` : "";
-    say(byId("way-words"), inWords(job, stage) + left);
-    const parts = total ? `${whole(ready)} of ${many(total, "segment")}` : "";
-    say(byId("way-count"), reused ? `${parts}, ${whole(reused)} spoken before` : parts);
-  }
-
-  #showFacts(job) {
-    const request = this.#kept?.request;
-    const { metrics } = job;
-    const facts = [
-      ["Voice", request?.voice],
-      ["Speed", request?.speed && request.speed !== 1 ? `${request.speed}×` : null],
-      ["Characters", whole(job.input_chars)],
-      ["Audio", job.progress.audio_s ? span(job.progress.audio_s) : null],
-      ["Made", moment(job.created_at)],
-      ["Kept until", job.expires_at ? moment(job.expires_at) : null],
-      ["Waited", metrics.queue_s !== null ? span(metrics.queue_s) : null],
-      ["Faster than speech", metrics.realtime_factor ? `${metrics.realtime_factor}×` : null],
-      ["Engine", metrics.stand_in ? `${metrics.model}, a stand-in and not Kokoro` : metrics.model],
-      ["Worker", metrics.worker],
-      ["Id", job.id],
-    ];
-    byId("facts").replaceChildren(...facts.filter(([, value]) => value).flatMap(([name, value]) =>
-      [element("dt", {}, name), element("dd", {}, value)]));
-    const reason = job.error ? [element("p", { class: "problem" }, `${job.error.message} (${job.error.code})`)] : [];
-    byId("job-error").replaceChildren(...reason);
   }
 
   #showActions(job) {
@@ -232,50 +189,6 @@ class JobView {
     byId("job-retry").disabled = !this.#kept;
     byId("job-edit").hidden = !this.#kept?.request.input;
     byId("job-forgotten").hidden = !ended || this.#kept !== null;
-  }
-
-  #showFiles(job) {
-    const files = job.output ? [job.output, ...job.output.others] : [];
-    const captions = job.output?.captions ?? [];
-    const wanted = [...files, ...captions].map((file) => file.format).join();
-    const place = byId("downloads");
-    if (place.dataset.shown === wanted) return;
-    place.dataset.shown = wanted;
-    byId("downloads-none").hidden = files.length > 0;
-    place.replaceChildren(
-      ...files.map((file) => this.#file(
-        `${file.format.toUpperCase()} · ${bytes(file.bytes)}`,
-        `audio?format=${file.format}${key() ? "&redirect=false" : ""}`,
-        file.format,
-      )),
-      ...captions.map(({ format }) => this.#file(...CAPTIONS[format])),
-    );
-  }
-
-  #file(label, tail, extension) {
-    const { id, path } = this.follower;
-    const button = element("button", {
-      type: "button", class: "file", data: { file: extension },
-      onclick: async () => {
-        button.disabled = true;
-        try {
-          await download(`${path}/${tail}`, `${id}.${extension}`);
-        } catch (error) {
-          this.#problem(error);
-        } finally {
-          button.disabled = false;
-        }
-      },
-    }, label);
-    return element("li", {}, button);
-  }
-
-  #showWarnings(job) {
-    byId("warnings-box").hidden = job.warnings.length === 0;
-    say(byId("warnings-count"), many(job.warnings.length, "note"));
-    const shown = job.warnings.slice(0, SHOWN_WARNINGS);
-    byId("warnings").replaceChildren(...shown.map(({ code, detail }) =>
-      element("li", {}, detail ? `${code}: ${typeof detail === "string" ? detail : JSON.stringify(detail)}` : code)));
   }
 
   #showText() {
@@ -310,6 +223,7 @@ class JobView {
     say(byId("time"), `${clock(at)} / ${clock(duration)}${ended ? "" : "…"}`);
     say(byId("play-state"), state === "waiting" ? "Waiting for the next words to be spoken" : "");
     this.#drawMark(at, state);
+    this.files.mark(at);
     this.captions.reach(at);
     if (state === "playing" || state === "waiting") this.#frame = requestAnimationFrame(() => this.#draw());
   }
@@ -323,26 +237,5 @@ class JobView {
     if (!begun || state === "ended") this.reader.mark(null);
     else if (fresh) this.reader.mark(word.span);
     else if (segment && !segment.pause && this.captions.words.length === 0) this.reader.mark(segment.text);
-  }
-}
-
-function inWords(job, stage) {
-  const ahead = job.queue_position;
-  switch (stage) {
-    case "queue":
-      return ahead ? `Waiting: ${many(ahead, "job")} ahead` : "Waiting for its turn";
-    case "plan":
-      return "Planning how it is spoken";
-    case "render":
-      return "Speaking";
-    case "assemble":
-      return "Putting the audio together";
-    default:
-      return {
-        succeeded: `Done in ${span((new Date(job.completed_at) - new Date(job.created_at)) / 1000)}`,
-        failed: "It failed",
-        canceled: "Canceled",
-        expired: "It took longer than it was given",
-      }[job.status];
   }
 }

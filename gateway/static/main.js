@@ -2,37 +2,43 @@
 
 import { startAccess } from "./access.js";
 import { askJson, isTemporary, signals } from "./api.js";
+import { closeBatches, openBatches, startBatches } from "./batches.js";
 import { closeCluster, openCluster } from "./cluster.js";
 import { byId, say } from "./element.js";
 import { startFiles } from "./files.js";
 import { closeJobs, openJobs, startJobs } from "./jobs.js";
 import { closeJob, openJob, startJobView } from "./jobview.js";
+import { closeLexicons, openLexicons, startLexicons } from "./lexicons.js";
 import { problem } from "./notices.js";
-import { attach, offer, startSpeak, write } from "./speak.js";
+import { attach, closeSpeak, offer, openSpeak, startSpeak, voicesAtHand, write } from "./speak.js";
 
 const AGAIN_MS = 2000;
 const REVEAL_MS = 800; // the longest wait for that
-const TITLES = { speak: "Speak", jobs: "Jobs", job: "Job", cluster: "Cluster" };
 const THEMES = ["auto", "light", "dark"];
+/** Of each view: its title, its place in the navigation, what opens and what closes it. */
+const VIEWS = {
+  speak: { title: "Speak", open: openSpeak, close: closeSpeak },
+  jobs: { title: "Jobs", open: openJobs, close: closeJobs },
+  job: { title: "Job", below: "jobs", open: openJob, close: closeJob },
+  batches: { title: "Batches", open: openBatches, close: closeBatches },
+  lexicons: { title: "Lexicons", open: openLexicons, close: closeLexicons },
+  cluster: { title: "Cluster", open: openCluster, close: closeCluster },
+};
 
 function route() {
   const [name, id] = location.hash.replace(/^#\//, "").split("/");
-  const view = name === "jobs" ? (id ? "job" : "jobs") : name === "cluster" ? "cluster" : "speak";
-  closeJob();
-  closeJobs();
-  closeCluster();
+  const view = name === "jobs" && id ? "job" : Object.hasOwn(VIEWS, name) && name !== "job" ? name : "speak";
+  for (const { close } of Object.values(VIEWS)) close();
   for (const section of document.querySelectorAll("main > section")) {
     section.hidden = section.id !== `view-${view}`;
   }
   for (const link of document.querySelectorAll("nav a")) {
-    const here = link.dataset.view === view || (view === "job" && link.dataset.view === "jobs");
+    const here = link.dataset.view === (VIEWS[view].below ?? view);
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${TITLES[view]} – Kokoro Cluster`;
-  if (view === "job") openJob(decodeURIComponent(id));
-  else if (view === "jobs") openJobs();
-  else if (view === "cluster") openCluster();
+  document.title = `${VIEWS[view].title} – Kokoro Cluster`;
+  VIEWS[view].open(id && decodeURIComponent(id));
   scrollTo(0, 0);
 }
 
@@ -84,6 +90,8 @@ startTheme();
 startSpeak();
 startFiles(write, attach);
 startJobs();
+startBatches();
+startLexicons(voicesAtHand);
 startJobView();
 startAccess(() => {
   begin();

@@ -55,7 +55,7 @@ export class Reader {
     for (const { text, span } of sentences) {
       // Each where it is in the input, so that spans hold; what is between is unknown, and blank.
       const missing = Math.max(0, span.start - point);
-      parts.push(missing > 1 ? "\n".padEnd(missing) : " ".repeat(missing), text);
+      parts.push(missing > 1 ? "\n".padStart(missing) : " ".repeat(missing), text);
       point = span.end;
     }
     const text = parts.join("");

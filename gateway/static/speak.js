@@ -1,25 +1,27 @@
-/** The form: a text, how it shall be spoken, and its submission. */
+/** The form: a text, its estimate, and its submission; how it is spoken is `options.js`'s. */
 
-import { askJson } from "./api.js";
 import { lengthOf } from "./codepoints.js";
-import { byId, element, say } from "./element.js";
+import { byId, say } from "./element.js";
+import { Estimator } from "./estimate.js";
 import { keepJob } from "./keep.js";
 import { problem } from "./notices.js";
+import { byLines, keepsTiming, offerLexicons, offerOptions, options, startOptions, useFile, useVoice } from "./options.js";
+import { create, createBatch } from "./requests.js";
 import { VoicePicker } from "./voices.js";
 import { bytes, language, many, whole } from "./words.js";
 
 export const MAX_CHARS = 2_000_000;
+const MOST_LINES = 1000;
 
 const form = byId("speak-form");
 const input = byId("input");
 let attached = null; // a file in place of the text
 const picker = new VoicePicker(onVoice, (error) => problem(byId("speak-problem"), error));
+const estimator = new Estimator(request);
 
 export function startSpeak() {
   input.addEventListener("input", count);
-  byId("speed").addEventListener("input", showSpeed);
-  byId("mix-voice").addEventListener("change", showMix);
-  byId("mix-share").addEventListener("input", showMix);
+  startOptions(() => estimator.soon());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submit();
@@ -31,27 +33,36 @@ export function startSpeak() {
     attach(null);
     input.focus();
   });
+  useFile(null);
   count();
-  showSpeed();
+}
+
+/** The form is shown: what can be chosen may have changed elsewhere. */
+export async function openSpeak() {
+  estimator.soon();
+  try {
+    await offerLexicons();
+  } catch {
+    // The form tells of a server that is away when it is used; there is nothing to choose meanwhile.
+  }
+}
+
+export function closeSpeak() {
+  estimator.stop();
 }
 
 /** Offer what this cluster has. */
 export function offer(voices, model) {
   picker.show(voices, model.id);
-  const tags = [...new Set(voices.map((voice) => voice.language).filter(Boolean))];
-  const before = byId("language").value;
-  byId("language").replaceChildren(
-    element("option", { value: "" }, "As the voice"),
-    ...tags.map((tag) => element("option", { value: tag }, language(tag))),
-  );
-  byId("language").value = tags.includes(before) ? before : "";
-  byId("mix-voice").replaceChildren(
-    element("option", { value: "" }, "None"),
-    ...voices.map(({ id, name, language: tag }) => element("option", { value: id }, `${name} · ${language(tag)}`)),
-  );
-  showMix();
+  offerOptions(voices);
   onVoice(picker.chosen);
   byId("submit").disabled = voices.length === 0;
+}
+
+/** The voices that are loaded, the one that is chosen first. */
+export function voicesAtHand() {
+  const { chosen, voices } = picker;
+  return chosen ? [chosen, ...voices.filter((voice) => voice !== chosen)] : voices;
 }
 
 /** Put a text into the form. */
@@ -67,11 +78,14 @@ export function attach(file) {
   byId("attached").hidden = file === null;
   byId("written").hidden = file !== null;
   if (file) say(byId("attached-name"), `${file.name} · ${bytes(file.size)}`);
+  useFile(file);
+  estimator.soon();
 }
 
 function onVoice(voice) {
   say(byId("voice-chosen"), voice ? `${voice.name}, ${language(voice.language)}` : "–");
-  showMix();
+  useVoice(voice);
+  estimator.soon();
 }
 
 function count() {
@@ -81,52 +95,35 @@ function count() {
     ? `${many(chars, "character")}: ${whole(over)} too many for one job`
     : many(chars, "character"));
   input.setCustomValidity(over > 0 ? "The text is too long for one job." : "");
+  estimator.soon();
 }
 
-function showSpeed() {
-  say(byId("speed-value"), `${Number(byId("speed").value).toFixed(2).replace(/0$/, "")}×`);
-}
-
-function showMix() {
-  const second = byId("mix-voice").value;
-  byId("mix-share-row").hidden = !second;
-  const share = Number(byId("mix-share").value);
-  say(byId("mix-value"), `${100 - share} % ${picker.chosen?.id ?? ""}, ${share} % ${second}`);
-}
-
-/** The voice, or the mix of two. */
-function voice() {
-  const first = picker.chosen.id;
-  const second = byId("mix-voice").value;
-  if (!second || second === first) return first;
-  const share = Number(byId("mix-share").value);
-  return `${first}(${100 - share})+${second}(${share})`;
-}
-
+/** What would be submitted now, or null while there is nothing to speak or to speak with. */
 function request() {
-  const asked = { voice: voice(), speed: Number(byId("speed").value) };
-  const format = byId("format").value;
-  if (byId("language").value) asked.language = byId("language").value;
-  if (byId("timestamps").checked) asked.timestamps = true;
-  if (byId("patient").checked) asked.priority = "batch";
-  asked.response_format = format;
-  return attached ? { ...asked, file: attached } : { ...asked, input: input.value };
+  if (!picker.chosen || (!attached && !input.value.trim())) return null;
+  if (!attached) return { ...options(), input: input.value };
+  return { ...options(), file: attached, ...(keepsTiming() ? { timing: true } : {}) };
 }
 
 async function submit() {
   const place = byId("speak-problem");
   place.replaceChildren();
-  if (!attached && !input.value.trim()) {
+  const asked = request();
+  if (!asked) {
     problem(place, new Error("There is no text yet. Write one above, or drop a file there."));
     input.focus();
     return;
   }
+  estimator.stop();
   byId("submit").disabled = true;
   try {
-    const asked = request();
-    const job = await create(asked);
-    await keepJob(job.id, asked);
-    location.hash = `#/jobs/${job.id}`;
+    if (byLines()) {
+      location.hash = `#/batches/${(await submitLines(asked)).id}`;
+    } else {
+      const job = await create(asked);
+      await keepJob(job.id, asked);
+      location.hash = `#/jobs/${job.id}`;
+    }
   } catch (error) {
     problem(place, error);
   } finally {
@@ -134,14 +131,20 @@ async function submit() {
   }
 }
 
-/** Submit a request, which has an `input` or a `file`; the same again after a broken connection makes no second job. */
-export async function create(asked) {
-  const once = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("");
-  const options = { method: "POST", headers: { "Idempotency-Key": once } };
-  const { file, ...job } = asked;
-  if (!file) return askJson("v1/jobs", { ...options, json: job });
-  const form = new FormData();
-  form.append("job", JSON.stringify(job));
-  form.append("file", file, file.name);
-  return askJson("v1/jobs", { ...options, body: form });
+/** A batch of the lines of a text. */
+async function submitLines({ input: text, ...shared }) {
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (lines.length > MOST_LINES) {
+    throw new Error(`A batch has at most ${whole(MOST_LINES)} lines; these are ${whole(lines.length)}.`);
+  }
+  const items = lines.map((line, index) => ({
+    priority: "batch", ...shared, input: line, custom_id: name(line, index + 1),
+  }));
+  return createBatch(items);
+}
+
+/** What a line's job is called in lists: an id is unique, and of at most 64 printable characters. */
+function name(line, number) {
+  const plain = line.replace(/[^\p{L}\p{N}\p{P}\p{Sc} ]/gu, "");
+  return `${number}: ${[...plain].slice(0, 48).join("")}`.trim();
 }

@@ -2,6 +2,7 @@
 
 import { byId, element, say } from "./element.js";
 import { sampleOf } from "./samples.js";
+import { Listening } from "./spoken.js";
 import { language } from "./words.js";
 
 const CHOSEN = "kc-voice";
@@ -12,13 +13,13 @@ export class VoicePicker {
   #filter = byId("voice-filter");
   #model = "";
   #groups = [];
-  #sounding = null;
+  #listening;
   voices = [];
 
   /** @param onChange gets the voice that was chosen. @param onError gets why a sample was not to be had. */
   constructor(onChange, onError) {
     this.onChange = onChange;
-    this.onError = onError;
+    this.#listening = new Listening(onError);
     this.#filter.addEventListener("input", () => this.#sift());
     this.#list.addEventListener("change", () => {
       localStorage.setItem(CHOSEN, this.chosen.id);
@@ -84,7 +85,7 @@ export class VoicePicker {
       element("span", { class: "quiet" }, voice.gender ?? ""));
     const listen = element("button", {
       type: "button", class: "listen", "aria-label": `Listen to ${voice.name}`, "aria-pressed": "false",
-      onclick: () => this.#listen(voice, listen),
+      onclick: () => this.#listening.press(listen, (signal) => sampleOf(voice, this.#model, signal)),
     });
     return element("div", { class: "voice", data: { voice: voice.id } }, label, listen);
   }
@@ -100,38 +101,5 @@ export class VoicePicker {
     }
     byId("voices-none").hidden = shown > 0 || this.voices.length === 0;
     say(byId("voices-count"), wanted.length ? `${shown} of ${this.voices.length}` : `${this.voices.length}`);
-  }
-
-  async #listen(voice, button) {
-    const again = this.#sounding?.button === button;
-    this.#hush();
-    if (again) return;
-    const audio = new Audio();
-    const stopping = new AbortController();
-    this.#sounding = { button, audio, stopping };
-    button.dataset.state = "loading";
-    button.setAttribute("aria-pressed", "true");
-    try {
-      const sample = await sampleOf(voice, this.#model, stopping.signal);
-      if (this.#sounding?.audio !== audio) return;
-      audio.src = URL.createObjectURL(sample);
-      audio.addEventListener("ended", () => this.#sounding?.audio === audio && this.#hush());
-      await audio.play();
-      button.dataset.state = "playing";
-    } catch (error) {
-      if (this.#sounding?.audio === audio) this.#hush();
-      if (error.name !== "AbortError") this.onError(error);
-    }
-  }
-
-  #hush() {
-    if (!this.#sounding) return;
-    const { button, audio, stopping } = this.#sounding;
-    this.#sounding = null;
-    stopping.abort();
-    audio.pause();
-    if (audio.src) URL.revokeObjectURL(audio.src);
-    delete button.dataset.state;
-    button.setAttribute("aria-pressed", "false");
   }
 }

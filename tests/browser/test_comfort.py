@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit, Visitor
 from tests.faults.cluster import FaultCluster
 
-VIEWS = ("#/speak", "#/jobs", "#/cluster")
+VIEWS = ("#/speak", "#/jobs", "#/batches", "#/lexicons", "#/lexicons/many", "#/cluster")
 SMALL = {"width": 360, "height": 740}
 
 
@@ -17,15 +17,33 @@ def settled(visited: Visit, path: str) -> Page:
     """Open a view and wait until it shows what it has to show."""
     page = visited.open(path)
     expect(page.locator("#stand-in")).to_be_visible()
-    sign = {"#/speak": ".voice", "#/jobs": "#jobs-list a", "#/cluster": ".worker"}
+    sign = {
+        "#/speak": ".voice",
+        "#/jobs": "#jobs-list a",
+        "#/batches": ".batch",
+        "#/lexicons": "#lexicons-list a",
+        "#/lexicons/many": ".entry",
+        "#/cluster": ".worker",
+    }
     expect(page.locator(sign.get(path, "#downloads li")).first).to_be_visible()
     return page
 
 
 @pytest.fixture
 def done(cluster: FaultCluster) -> str:
-    """A job that is done, and its view's address."""
-    job = cluster.submit(cluster.words(2), response_format="mp3", custom_id="a-job-with-a-name")
+    """A job that is done, its view's address; a batch and a lexicon to be listed."""
+    text = "\n\n".join(f"[chapter:Part {n}]\n\n{cluster.words(1)}" for n in (1, 2))
+    job = cluster.submit(
+        text,
+        response_format="mp3",
+        custom_id="a-job-with-a-name",
+        split="chapters",
+        timestamps=True,
+    )
+    items = [{"input": cluster.words(1)}]
+    assert cluster.client.post("/v1/batches", json={"items": items}).is_success
+    entries = [{"word": f"word{n}", "respelling": f"said {n}"} for n in range(9)]
+    assert cluster.client.put("/v1/lexicons/many", json={"entries": entries}).is_success
     cluster.wait_for([job])
     return f"#/jobs/{job}"
 
@@ -104,6 +122,8 @@ def test_axe_finds_nothing_to_complain_of(visitor: Visitor, done: str, scheme: s
     visited = visitor(color_scheme=scheme)
     for path in (*VIEWS, done):
         page = settled(visited, path)
+        for details in page.locator("details:visible").all():
+            details.evaluate("one => { one.open = true; }")
         page.evaluate(axe)
         found = page.evaluate("axe.run().then((found) => found.violations)")
         complaints = [(one["id"], [node["html"] for node in one["nodes"]][:5]) for one in found]
