@@ -107,7 +107,7 @@ def job_options(options: argparse.Namespace) -> JobOptions:
 
 
 def _named(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    given = {name: getattr(options, name, None) for name in names}
+    given: dict[str, Any] = {name: getattr(options, name, None) for name in names}
     if given.get("metadata") is not None:
         given["metadata"] = dict(given["metadata"])
     return {name: value for name, value in given.items() if value is not None}

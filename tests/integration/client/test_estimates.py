@@ -19,6 +19,7 @@ def test_what_a_text_or_a_document_would_come_to_is_told(cluster: KokoroCluster,
     assert found.segments == 1
     assert found.audio_s
     slow = cluster.estimate(text, voice="bf_emma")
+    assert slow.audio_s
     assert slow.audio_s == pytest.approx(2 * found.audio_s, rel=0.1)
     assert "blorfing" in {word.word for word in found.oov}
     assert found.fatal == ()
