@@ -26,10 +26,11 @@ class UnknownWord:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What a listener, or the job itself, would suffer from."""
+    """What a listener, or the job itself, would suffer from; `param` is the field it is about."""
 
     code: str
     detail: str = ""
+    param: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +38,16 @@ class Estimate:
     """What a job would come to if it were submitted now.
 
     Attributes:
-        segments: it would be rendered in; None where that can't be told.
+        segments: pauses too; None where that can't be told.
         audio_s: seconds of audio.
         wait_s: seconds until it would have ended; None where nothing was measured yet.
         oov: words that stand in no dictionary.
         problems: see `fatal`.
         sampled: parts of a long text stand for all of it.
+        input_chars: of the text, as it would be put together.
+        chapters: how many there are.
+        lexicons: those it would be spoken with, each with its version.
+        title, author: of the work, as a document says if the request does not.
     """
 
     segments: int | None = None
@@ -51,6 +56,11 @@ class Estimate:
     oov: tuple[UnknownWord, ...] = ()
     problems: tuple[Problem, ...] = ()
     sampled: bool = False
+    input_chars: int = 0
+    chapters: int = 0
+    lexicons: tuple[str, ...] = ()
+    title: str | None = None
+    author: str | None = None
     raw: Mapping[str, Any] = raw_field()
 
     @property

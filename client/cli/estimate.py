@@ -45,6 +45,10 @@ def _fields(found: Estimate) -> dict[str, str | None]:
     if not found.fatal:
         about = "about " if found.sampled else ""
         fields = {
+            "title": found.title,
+            "author": found.author,
+            "characters": f"{found.input_chars:,}" if found.input_chars else None,
+            "chapters": f"{found.chapters:,}" if found.chapters else None,
             "audio": None if found.audio_s is None else about + duration(found.audio_s),
             "segments": None if found.segments is None else f"{about}{found.segments:,}",
             "done in": duration(found.wait_s) or "not known before something was spoken here",

@@ -76,6 +76,7 @@ export class Estimator {
     const fatal = found.audio_s === null || found.problems.some(({ code }) => code === "nothing_to_speak");
     const parts = [];
     if (!fatal) parts.push(`${found.sampled ? "About " : ""}${span(found.audio_s)} of audio`);
+    if (!fatal && found.chapters) parts.push(many(found.chapters, "chapter"));
     if (!fatal && found.wait_s !== null) parts.push(`done in ${about(found.wait_s)}`);
     const worst = found.problems.find(({ code }) => code === "nothing_to_speak" || code === "language_unavailable");
     say(byId("estimate"), fatal ? (worst?.detail ?? "") : `${parts.join(", ")}.`);

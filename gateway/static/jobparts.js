@@ -32,6 +32,8 @@ export function showWay(job, stage) {
 export function showFacts(job, request) {
   const { metrics } = job;
   const facts = [
+    ["Title", job.title],
+    ["Author", job.author],
     ["Voice", request?.voice],
     ["Speed", request?.speed && request.speed !== 1 ? `${request.speed}×` : null],
     ["Lexicons", job.lexicons?.join(", ")],

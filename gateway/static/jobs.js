@@ -81,7 +81,7 @@ function show(page, kept, after) {
 /** A job as lists have it: a link to its view. */
 export function row(job, name) {
   return element("li", {}, element("a", { class: "job", href: `#/jobs/${job.id}` },
-    element("span", { class: "job-name" }, name || job.custom_id || job.id),
+    element("span", { class: "job-name" }, name || job.title || job.custom_id || job.id),
     element("span", { class: "chip", data: { status: job.status } }, job.status),
     element("span", { class: "quiet job-more" }, details(job))));
 }

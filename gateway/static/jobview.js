@@ -168,7 +168,7 @@ class JobView {
   #show() {
     const { job, stage } = this.follower;
     byId("job-body").hidden = false;
-    say(byId("job-title"), this.#kept ? title(this.#kept.request) : job.custom_id ?? job.id);
+    say(byId("job-title"), this.#kept ? title(this.#kept.request) : job.title ?? job.custom_id ?? job.id);
     const status = byId("job-status");
     say(status, job.status);
     status.dataset.status = job.status;

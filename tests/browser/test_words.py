@@ -43,7 +43,7 @@ def test_what_a_document_would_come_to_is_told_too(visited: Visit, tmp_path: Pat
     book.write_text("# One\n\nIt begins here.\n\n# Two\n\nIt ends here.\n")
     page = visited.open("#/speak")
     page.set_input_files("#file", book)
-    expect(page.locator("#estimate")).to_contain_text(" of audio")
+    expect(page.locator("#estimate")).to_contain_text(" of audio, 2 chapters")
     page.get_by_role("button", name="Write a text instead").click()
     expect(page.locator("#estimate")).to_be_empty()
 

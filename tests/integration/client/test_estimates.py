@@ -25,11 +25,12 @@ def test_what_a_text_or_a_document_would_come_to_is_told(cluster: KokoroCluster,
     assert found.fatal == ()
     assert {one.code for one in cluster.estimate("你好").fatal} == {"nothing_to_speak"}
     chapters = cluster.estimate(chapters=[{"title": "One", "input": text}])
-    assert chapters.segments == 1
+    assert (chapters.chapters, chapters.input_chars) == (1, len(f"[chapter:One]\n\n{text}"))
     with pytest.raises(UnknownVoice):
         cluster.estimate(text, voice="nobody")
     book = f"# One\n\n{text}\n\n# Two\n\n{text}\n".encode()
     document = cluster.estimate_document(io.BytesIO(book), name="book.md")
+    assert (document.chapters, document.audio_s is not None) == (2, True)
     assert document.audio_s
     assert document.audio_s > slow.audio_s
 
