@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.cli.exits import Exit
 from client.cli.options import add_commands
+from deploy.upkeep import add_upkeep_commands
 from shared.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
     revoke.set_defaults(run=_keys_revoke)
     for action in (add, listing, revoke):
         action.add_argument("--json", action="store_true", help="write JSON")
+    add_upkeep_commands(commands)
     add_commands(commands, parser)
     return parser
 

@@ -1,11 +1,15 @@
 """The ledger as the reconciler sees it: what time alone puts right."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from shared.ledger.scripts import script, text
+
+HELPING = 500
+"""Members of a sorted set that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,7 @@ class Upkeep:
 
     def stale_records(self) -> list[str]:
         """Return up to 100 jobs whose record has outlived its own time to live."""
-        now_s, micros = self.client.time()
-        now_ms = now_s * 1000 + micros // 1000
-        rows = self.client.zrangebyscore("kc:records", "-inf", now_ms, start=0, num=100)
+        rows = self.client.zrangebyscore("kc:records", "-inf", self._now_ms(), start=0, num=100)
         return [text(row) for row in rows]
 
     def delete_job(self, uid: str) -> None:
@@ -79,6 +81,58 @@ class Upkeep:
     def forget_audio(self, *, unused_s: int) -> int:
         """Forget segment audio unused for that long, now garbage; return how many."""
         return int(self._run("forget_audio", unused_s * 1000))
+
+    def due_audio(self) -> Iterator[str]:
+        """Yield the jobs whose audio `purge_audio` would mark now."""
+        yield from self._due("kc:expiries", self._now_ms())
+
+    def due_records(self) -> Iterator[str]:
+        """Yield the jobs whose record has outlived its own time to live, however many."""
+        yield from self._due("kc:records", self._now_ms())
+
+    def due_segments(self, *, unused_s: int) -> Iterator[str]:
+        """Yield the keys of the segment audio that `forget_audio` would forget now."""
+        before_ms = self._now_ms() - unused_s * 1000
+        for digest in self._due("kc:audio_used", before_ms):
+            key = self.client.hget(f"kc:audio:{digest}", "key")
+            if key is not None:
+                yield text(key)
+        for orphan in self._due("kc:orphans", before_ms):
+            digest, _, token = orphan.rpartition(":")
+            key = f"segments/{digest[:2]}/{digest}/{token}.wav"
+            if text(self.client.hget(f"kc:audio:{digest}", "key")) != key:
+                yield key
+
+    def _now_ms(self) -> int:
+        now_s, micros = self.client.time()
+        return int(now_s) * 1000 + int(micros) // 1000
+
+    def _due(self, name: str, until_ms: int) -> Iterator[str]:
+        """Yield a sorted set's members up to a time, however many; it must not change meanwhile."""
+        start = 0
+        while rows := self.client.zrangebyscore(name, "-inf", until_ms, start=start, num=HELPING):
+            yield from map(text, rows)
+            start += len(rows)
+
+    def is_empty(self) -> bool:
+        """Return whether the ledger knows no job and no audio."""
+        return not (self.client.exists("kc:jobs_by_status") or self.client.exists("kc:audio_used"))
+
+    def known_objects(self, keys: list[str]) -> set[str]:
+        """Return those objects that a job's record, or a segment's audio, stands for."""
+        pipe = self.client.pipeline(transaction=False)
+        for key in keys:
+            folder, second, *rest = key.split("/")
+            if folder == "jobs":
+                pipe.exists(f"kc:job:{second}")
+            else:
+                pipe.hget(f"kc:audio:{rest[0] if rest else ''}", "key")
+        answers = pipe.execute()
+        return {
+            key
+            for key, answer in zip(keys, answers, strict=True)
+            if answer and (isinstance(answer, int) or text(answer) == key)
+        }
 
     def garbage(self) -> list[str]:
         """Return what nothing refers to any more: an object's key, or a folder's with `/` after."""

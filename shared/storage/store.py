@@ -1,6 +1,7 @@
 """The store itself."""
 
 import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -233,15 +234,20 @@ class Storage:
         give it a lifecycle rule that aborts them.
         """
         swept = 0
+        for path, _ in self.staged(older_than_s=older_than_s):
+            with contextlib.suppress(FileNotFoundError):  # another sweep was faster
+                path.unlink()
+                swept += 1
+        return swept
+
+    def staged(self, *, older_than_s: float) -> Iterator[tuple[Path, int]]:
+        """Yield what `sweep_staged` would delete: path and bytes of each file."""
         before = time.time() - older_than_s
         for path in self._folder.path.rglob("*#*") if self._folder else ():
-            try:
-                if _STAGED.fullmatch(path.name) and path.stat().st_mtime < before:
-                    path.unlink()
-                    swept += 1
-            except FileNotFoundError:  # its writer has just finished, or another sweep was faster
-                continue
-        return swept
+            with contextlib.suppress(FileNotFoundError):  # its writer has just finished
+                status = path.stat()
+                if _STAGED.fullmatch(path.name) and status.st_mtime < before:
+                    yield path, status.st_size
 
     def _finding(self, key: str) -> AbstractContextManager[None]:
         return named_errors(key, is_there=self._folder.is_there if self._folder else lambda: True)
