@@ -8,6 +8,7 @@ import pytest
 
 from deploy.cli import make_parser
 from gateway.serve import GRACE_S
+from shared.bell import Stage
 from shared.settings import Settings
 from tests.unit.deploy import compose
 from tests.unit.deploy.manifests import (
@@ -23,6 +24,7 @@ from tests.unit.deploy.manifests import (
     rendered,
 )
 from worker.keeper import LEAVE_SLACK_S
+from worker.run import children_of
 
 VERSIONS = ["1.29", "1.33", "1.37"]
 CUSTOM = {"ScaledObject", "ServiceMonitor"}
@@ -122,6 +124,21 @@ def test_a_pod_keeps_to_the_restricted_standard_and_writes_only_where_it_must(na
     assert own["resources"]["requests"].keys() >= {"cpu", "memory"}
     assert "memory" in own["resources"]["limits"]
     assert "cpu" not in own["resources"]["limits"], "a throttled process answers its probe late"
+
+
+@pytest.mark.parametrize("name", ["plan", "assemble", "synth"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_child_that_grows_is_replaced_before_its_pod_is_killed(overlay: str, name: str) -> None:
+    documents = rendered(overlay)
+    pod = pods(documents)[name]
+    (config,) = of_kind(documents, "ConfigMap").values()
+    given = settings_of(pod, config)
+    values = {n.removeprefix("KC_").lower(): v for n, v in given.items() if n.startswith("KC_")}
+    settings = Settings(_env_file=None, **{n: v for n, v in values.items() if v})  # type: ignore[arg-type]
+    children = children_of(Stage(name), settings)
+    limit = container(pod)["resources"]["limits"]["memory"]
+    assert limit.endswith("Gi")
+    assert children * settings.recycle_rss_mib < 0.9 * 1024 * int(limit[:-2])
 
 
 def test_what_all_pods_have_in_common_is_the_same_in_all() -> None:
