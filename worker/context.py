@@ -89,7 +89,9 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
             precision=settings.precision,
         )
         built = Rendering(**shared_parts, engine=engine)
-        built.persist(lambda: built.ledger.register_engine(engine.manifest))
+        # While weights are changed, new jobs are for those of the worker that was started last.
+        again = _said_before(note.folder, engine.manifest)
+        built.persist(lambda: built.ledger.register_engine(engine.manifest, again=again))
         with contextlib.suppress(OSError):  # a full disk is no reason not to work
             manifest_file(note.folder).write_text(engine.manifest.to_json())
         note.write("loading", model=engine.manifest.model, stand_in=engine.manifest.stand_in)
@@ -122,6 +124,14 @@ def doze(settings: Settings, worker: str, incarnation: str) -> bool:
         facts = {"model": manifest.model, "stand_in": manifest.stand_in}
     Note(folder, incarnation).write("unloaded", **facts)
     return True
+
+
+def _said_before(folder: Path, manifest: EngineManifest) -> bool:
+    """Return whether a child of this worker before this one spoke with the same."""
+    try:
+        return manifest_file(folder).read_text() == manifest.to_json()
+    except OSError:
+        return False
 
 
 def manifest_file(folder: Path) -> Path:

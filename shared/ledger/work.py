@@ -484,9 +484,14 @@ class WorkLedger:
         if self.client.scard(f"kc:held:{self.incarnation}"):
             self._run("release", self.incarnation, "stopped" if stopped else "died", "1")
 
-    def register_engine(self, engine: EngineManifest) -> None:
-        """Tell planners and gateways what this cluster speaks with."""
-        self._run("register_engine", engine.to_json(), 0)
+    def register_engine(self, engine: EngineManifest, *, again: bool = False) -> None:
+        """Tell planners and gateways what this cluster speaks with.
+
+        Args:
+            engine: it.
+            again: this worker has said so before, and others may have said otherwise since.
+        """
+        self._run("register_engine", engine.to_json(), int(again))
 
 
 def _tokens(claims: Sequence[SegmentClaim]) -> list[str | int]:

@@ -56,6 +56,7 @@ class Script:
         sleep_per_audio_s: seconds each second of audio takes on top.
         room: segments that the device's memory has room for at a time; 0: for all.
         leak_kib: memory each `forward` keeps for ever.
+        weights: which of several pretended weights are loaded: part of the fingerprint.
         leak_device_mib: memory of a device that it has not which each `forward` keeps for ever;
             0: there is no device.
         raise_every: of so many calls of `forward` in a process the last raises `EngineFailed`;
@@ -69,6 +70,7 @@ class Script:
     sleep_per_audio_s: float = 0.0
     room: float = 0.0
     leak_kib: float = 0.0
+    weights: float = 0.0
     leak_device_mib: float = 0.0
     raise_every: float = 0.0
     lost_after: float = 0.0
@@ -106,10 +108,11 @@ class ScriptedEngine:
         self._leaked: list[bytes] = []
         self._calls = 0
         time.sleep(self._script.load_s)
+        weights = f":{self._script.weights}" if self._script.weights else ""
         self._manifest = EngineManifest(
             engine=EngineName.SCRIPTED,
             model="scripted",
-            fingerprint=_digest(f"scripted:{_CODE_VERSION}").hex(),
+            fingerprint=_digest(f"scripted:{_CODE_VERSION}{weights}").hex(),
             stand_in=True,
             precision="exact",
             voices={name: _digest(f"scripted:{name}").hex() for name in voice_names()},
