@@ -56,7 +56,7 @@ local function make_job(job, input, now)
   add_ahead(uid, 'unplanned', chars)
   local bucket = 'kc:rate:' .. math.floor(now / 10000)
   redis.call('HINCRBY', bucket, 'came.' .. job.lane, chars)
-  redis.call('EXPIRE', bucket, 120)
+  redis.call('EXPIRE', bucket, 180)
   redis.call('HSET', 'kc:shares', owner, job.share)
   if job.batch then redis.call('HSET', job_key(uid), 'batch', job.batch) end
   if job.stand_in ~= nil then

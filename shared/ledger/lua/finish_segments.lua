@@ -58,7 +58,7 @@ local bucket = 'kc:rate:' .. math.floor(now / 10000)
 redis.call('HINCRBYFLOAT', bucket, 'chars', chars)
 redis.call('HINCRBYFLOAT', bucket, 'audio_s', audio_s)
 redis.call('HINCRBYFLOAT', bucket, 'busy_s', batch.synthesis_s)
-redis.call('EXPIRE', bucket, 120)
+redis.call('EXPIRE', bucket, 180)
 
 -- What the devices do when busy. It is kept however long they idle; half of it is forgotten for
 -- every so many seconds that one of them works.

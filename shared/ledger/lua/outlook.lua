@@ -1,6 +1,6 @@
 -- What is ahead of one owner's jobs in one lane, and how fast it goes. ARGV: lane, owner. Answers JSON.
 local lane, owner = ARGV[1], ARGV[2]
-local CAME_STRETCHES = 6
+local CAME_STRETCHES = 12
 local function row(key)
   local flat, found = redis.call('HGETALL', key), {}
   for i = 1, #flat, 2 do found[flat[i]] = tonumber(flat[i + 1]) end

@@ -197,11 +197,11 @@ def test_what_keeps_coming_into_the_other_lane_is_in_the_way_of_a_batch_job() ->
     alone = eta_s(seen, Places(), behind, NOW)
     assert alone == pytest.approx(20 + 4)
     # Half of what the device does comes again and again, though nothing is there just now.
-    steady = replace(behind, came={"interactive": [500, 520, 0, 500, 510, 600]})
+    steady = replace(behind, came={"interactive": [500, 520, 0, *[500] * 9]})
     assert eta_s(seen, Places(), steady, NOW) == pytest.approx(20 * 2 + 4)
-    flood = replace(behind, came={"interactive": [9000] * 6})
+    flood = replace(behind, came={"interactive": [9000] * 12})
     assert eta_s(seen, Places(), flood, NOW) == pytest.approx(20 / 0.2 + 4), "its part is kept"
-    books = replace(behind, came={"interactive": [0, 3000, 12_000, 0, 3000, 9000]})
+    books = replace(behind, came={"interactive": [0, *[3000] * 10, 0]})
     assert eta_s(seen, Places(), books, NOW) == pytest.approx(alone), "books come now and then"
 
 
