@@ -24,6 +24,7 @@ from gateway import (
     models,
     segments,
     speech,
+    usage,
 )
 from gateway.access import Access
 from gateway.body_limit import BODY_TIMEOUT_S, BodyBounds, BodyLimit
@@ -126,7 +127,7 @@ def create_app(
     )
     app.state.meters = HttpMeters()
     of_jobs = (jobs, audio, captions, segments, events, deliveries, batches, estimates)
-    for part in (*of_jobs, speech, dev, models, lexicons, cluster, health, metrics):
+    for part in (*of_jobs, speech, dev, models, lexicons, cluster, usage, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()
     install_error_handlers(app)

@@ -435,6 +435,30 @@ class ClusterState(_Shape):
     workers: int = Field(description="Heard of in the last seconds, of every stage.")
 
 
+class UsageAmount(_Shape):
+    """What jobs came to."""
+
+    characters: int = Field(description="Of the inputs of jobs that succeeded.")
+    audio_s: float = Field(description="Seconds of speech in jobs that succeeded.")
+    jobs: dict[str, int] = Field(description="That ended, by status.")
+
+
+class UsageOfDay(UsageAmount):
+    """What jobs that ended on one day came to."""
+
+    date: str = Field(description="UTC.")
+
+
+class UsageReport(_Shape):
+    """What the caller's jobs came to, by the day on which they ended."""
+
+    object: Literal["usage"]
+    from_: str = Field(alias="from", description="First day, UTC.")
+    to: str = Field(description="Last day, UTC.")
+    total: UsageAmount
+    data: list[UsageOfDay] = Field(description="Days without a job are left out.")
+
+
 class LexiconVersion(_Shape):
     """One version of a lexicon."""
 

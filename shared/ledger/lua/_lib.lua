@@ -7,6 +7,7 @@ local LEAD_MOST = 4096            -- phonemes, over share, that filling others' 
 local INTERACTIVE_HEAD_MS = 60000 -- how far ahead an interactive job enters a stage's queue
 local LONG_AUDIO_S = 600          -- audio above which an assembly counts as long
 local EXCERPTS = 30               -- attempts kept in a delivery's log
+local USAGE_KEPT_S = 400 * 86400  -- after a day's last job; usage.py knows the same
 local WARNINGS = 100              -- warnings kept per job; the rest are counted
 
 local function now_ms()
@@ -330,6 +331,20 @@ end
 -- The end of a job: status, place in every queue, its webhook row, and word to whoever holds an
 -- answer back for it, in one script --------------------------------------------------------------
 
+-- What a job came to, for its owner, on the day it ended. Counted once, should it ever end anew.
+local function count_usage(uid, owner, status, now)
+  local job = job_key(uid)
+  if redis.call('HSETNX', job, 'usage', 1) == 0 then return end
+  local day = 'kc:usage:' .. owner .. ':' .. math.floor(now / 86400000)
+  redis.call('HINCRBY', day, 'jobs.' .. status, 1)
+  if status == 'succeeded' then
+    local f = redis.call('HMGET', job, 'input_chars', 'audio_s')
+    redis.call('HINCRBY', day, 'chars', f[1])
+    redis.call('HINCRBYFLOAT', day, 'audio_s', f[2])
+  end
+  redis.call('EXPIRE', day, USAGE_KEPT_S)
+end
+
 local function end_job(uid, status, now, fields)
   move_job(uid, status)
   local job = job_key(uid)
@@ -337,6 +352,7 @@ local function end_job(uid, status, now, fields)
   local f = redis.call('HMGET', job, 'ttl_s', 'input_chars', 'owner', 'lexicons', 'batch', 'lane',
     'created_ms')
   count('ended.' .. status)
+  count_usage(uid, f[3], status, now)
   if status == 'succeeded' then observe('job.' .. f[6], (now - f[7]) / 1000) end
   for digest in string.gmatch(f[4] or '', ':(%x+)') do spare_lexicon(digest) end
   local expires = now + tonumber(f[1]) * 1000
