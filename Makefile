@@ -60,7 +60,7 @@ gpu-test: $(VENV)/.test ## Run the tests that need a CUDA device
 faults: $(VENV)/.test ## Try twenty faults against real processes (half an hour); SEED=n, ROWS="1 2"
 	@mkdir -p out/faults && $(BIN)/python -m tests.faults --json out/faults/faults-$(SEED).json --keep out/faults/kept-$(SEED) --seed $(SEED) $(short) $(if $(ROWS),--rows $(ROWS))
 
-screenshots: $(VENV)/.test ## Take docs/screenshots/ anew, in the browser of the page's tests
+screenshots: $(VENV)/.test ## Take the README's pictures anew, in the browser of the page's tests
 	@sh tests/browser/install_chromium.sh
 	$(BIN)/python -m tests.browser.screenshots
 

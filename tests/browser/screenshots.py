@@ -1,4 +1,7 @@
-"""Takes the screenshots in `docs/screenshots/`: python -m tests.browser.screenshots [FOLDER].
+"""Takes screenshots: python -m tests.browser.screenshots [FOLDER].
+
+Without a folder those that the README shows go to `docs/screenshots/`, the others to
+`out/screenshots/`.
 
 The cluster is a real one with the stand-in engine, the browser the one of the tests.
 """
@@ -14,7 +17,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.conftest import FLAGS, Visit, chromium, visit
 from tests.faults.cluster import ROOT, FaultCluster
 
-FOLDER = ROOT / "docs" / "screenshots"
+SHOWN = {name: ROOT / "docs" / "screenshots" for name in ("job-running", "speak-light", "cluster")}
+"""Those that the README shows."""
+
+OTHERS = ROOT / "out" / "screenshots"
 COLOURS = 128
 """Of a palette: a picture of text needs no more, and takes a third of the room."""
 
@@ -41,8 +47,10 @@ def long_text(days: int) -> str:
     )
 
 
-def save(page: Page, name: str, folder: Path) -> None:
+def save(page: Page, name: str, folder: Path | None) -> None:
     """Write what the page shows as a small PNG."""
+    folder = folder or SHOWN.get(name, OTHERS)
+    folder.mkdir(parents=True, exist_ok=True)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     path = folder / f"{name}.png"
     picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
@@ -51,7 +59,7 @@ def save(page: Page, name: str, folder: Path) -> None:
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 
-def take(browser: Browser, cluster: FaultCluster, folder: Path) -> None:
+def take(browser: Browser, cluster: FaultCluster, folder: Path | None) -> None:
     """Go through the page and take every picture."""
 
     def new(**options: object) -> Visit:
@@ -64,6 +72,7 @@ def take(browser: Browser, cluster: FaultCluster, folder: Path) -> None:
         page = visited.open("#/speak")
         page.get_by_label("Text", exact=True).fill(TEXT)
         expect(page.locator(".voice").first).to_be_visible()
+        expect(page.locator("#estimate")).to_contain_text("of audio")
         save(page, f"speak-{scheme}", folder)
     visited.speak(long_text(16))
     page.get_by_role("button", name="Play").click()
@@ -82,6 +91,7 @@ def take(browser: Browser, cluster: FaultCluster, folder: Path) -> None:
     visited.open("#/jobs")
     expect(page.locator("#jobs-list li").first).to_be_visible()
     save(page, "jobs-dark", folder)
+    take_words_and_books(light, cluster, folder)
     small = new(viewport={"width": 360, "height": 740})
     small.open("#/speak")
     expect(small.page.locator(".voice").first).to_be_visible()
@@ -93,10 +103,34 @@ def take(browser: Browser, cluster: FaultCluster, folder: Path) -> None:
     save(small.page, "job-360", folder)
 
 
+def take_words_and_books(visited: Visit, cluster: FaultCluster, folder: Path | None) -> None:
+    """Take pictures of a lexicon, of a batch, and of a book."""
+    entries = [
+        {"word": "Nguyen", "phonemes": "wˈɪn"},
+        {"word": "SQL", "respelling": "sequel", "case_sensitive": True},
+    ]
+    cluster.client.put("/v1/lexicons/names", json={"language": "en-us", "entries": entries})
+    page = visited.open("#/lexicons/names")
+    expect(page.locator(".entry").first).to_be_visible()
+    save(page, "lexicon", folder)
+    items = [{"input": paragraph} for paragraph in TEXT.rstrip().split("\n\n")]
+    cluster.client.post("/v1/batches", json={"items": items})
+    visited.open("#/batches")
+    expect(page.locator(".batch").first).to_be_visible()
+    save(page, "batches", folder)
+    book = "\n\n".join(f"[chapter:Day {n}]\n\n{TEXT}" for n in range(1, 4))
+    job = cluster.submit(book, title="The harbour", split="chapters", timestamps=True)
+    cluster.wait_for([job])
+    visited.open(f"#/jobs/{job}")
+    expect(page.locator("#reader p").first).to_be_visible()
+    page.locator(".chapter .go").nth(1).click()
+    page.wait_for_timeout(1500)
+    save(page, "book", folder)
+
+
 def main() -> None:
     """Start a cluster and a browser, take the pictures, and end both."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         cluster = FaultCluster(Path(scratch), engine="espeak", model="", batch_max=1)
         try:
