@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+DOCTORS_AREAS = ("settings", "redis", "storage", "model", "g2p", "gpu", "machine")
+
 OWN_PACKAGES = {"client", "deploy", "gateway", "shared", "worker"}
 
 
@@ -99,6 +101,15 @@ def make_parser() -> argparse.ArgumentParser:
     for one, run in ((worker, _worker), (health, _worker_health), (reconciler, _reconciler)):
         one.add_argument("--name", default="0", help="tells workers of one stage apart")
         one.set_defaults(run=run)
+
+    doctor = commands.add_parser(
+        "doctor", help="look at Redis, storage, weights, G2P, GPUs and clocks; say what to do"
+    )
+    doctor.add_argument(
+        "--only", action="append", choices=DOCTORS_AREAS, help="look at this; may be repeated"
+    )
+    doctor.add_argument("--json", action="store_true", help="write JSON")
+    doctor.set_defaults(run=_doctor)
 
     checkpoint = commands.add_parser(
         "checkpoint", help="write a synthetic checkpoint: Kokoro's shape, random weights"
@@ -206,6 +217,12 @@ def _reconciler(options: argparse.Namespace) -> int:
     alive = alive_file(settings, f"reconciler.{options.name}")
     Reconciler(settings, leases, Upkeep(client), bell, storage, alive=alive).run(stop)
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from deploy.doctor.examination import doctor
+
+    return doctor(options.only or (), as_json=options.json)
 
 
 def _checkpoint(options: argparse.Namespace) -> int:

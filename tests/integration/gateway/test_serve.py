@@ -7,9 +7,11 @@ from pathlib import Path
 
 import httpx
 
+from deploy.doctor.finding import Verdict
+from deploy.doctor.machine import examine_machine
 from deploy.redis_server import RedisServer
 from tests.conftest import free_port
-from tests.integration.gateway.conftest import spawn_gateway, wait_until_live
+from tests.integration.gateway.conftest import Cluster, spawn_gateway, wait_until_live
 
 
 def test_a_taken_port_is_one_readable_line_that_names_the_setting(tmp_path: Path) -> None:
@@ -48,3 +50,9 @@ def test_it_serves_until_it_is_told_to_stop_and_logs_no_text(
         assert time.monotonic() - began < 5
         assert '"route": "/v1/jobs"' in said
         assert "private sentence" not in said
+
+
+def test_the_doctor_takes_a_gateway_on_its_port_for_what_it_is(cluster: Cluster) -> None:
+    (port,) = [found for found in examine_machine(cluster.settings) if found.check == "port"]
+    assert port.verdict is Verdict.OK
+    assert "gateway serves" in port.detail
