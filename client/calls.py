@@ -111,9 +111,7 @@ def upload(
     idempotency_key: str | None,
 ) -> Call[Job]:
     """Make a job of a document."""
-    form = {"job": dumps(options_body(options))}
-    if srt_timing:
-        form["srt_timing"] = "true"
+    form = document_form(options, srt_timing=srt_timing)
     return Call(
         "POST",
         "/v1/jobs",
@@ -123,6 +121,14 @@ def upload(
         file=(name, data),
         timeout_s=UPLOAD_TIMEOUT_S,
     )
+
+
+def document_form(options: Mapping[str, Any], *, srt_timing: bool) -> dict[str, str]:
+    """Return the fields that a document is sent with."""
+    form = {"job": dumps(options_body(options))}
+    if srt_timing:
+        form["srt_timing"] = "true"
+    return form
 
 
 def get(job: Job | str, *, segments: bool = False) -> Call[Job]:

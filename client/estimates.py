@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from json import dumps
 from typing import Any
 
 from client.answers import raw_field
-from client.calls import UPLOAD_TIMEOUT_S, Call, reader
-from client.requests import job_body, options_body
+from client.calls import UPLOAD_TIMEOUT_S, Call, document_form, reader
+from client.requests import job_body
 
 FATAL = frozenset({"language_unavailable", "nothing_to_speak"})
 """Codes of problems with which the job would fail."""
@@ -79,14 +78,11 @@ def estimate_document(
     name: str, data: bytes, options: Mapping[str, Any], *, srt_timing: bool
 ) -> Call[Estimate]:
     """Ask what a job of a document would come to; nothing is made."""
-    form = {"job": dumps(options_body(options))}
-    if srt_timing:
-        form["srt_timing"] = "true"
     return Call(
         "POST",
         "/v1/estimate",
         reader(Estimate),
-        form=form,
+        form=document_form(options, srt_timing=srt_timing),
         file=(name, data),
         timeout_s=UPLOAD_TIMEOUT_S,
     )
