@@ -109,6 +109,14 @@ class Settings(BaseSettings):
         "is started when first needed.",
     )
 
+    metrics_keys: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Keys whose usage `/metrics` shows by name to whoever reads it: so many of "
+        "those that used most characters. 0: none.",
+    )
+
     # Jobs
     job_deadline_s: int = Field(
         DAY_S,

@@ -1,8 +1,9 @@
 """What each key's jobs came to, by day: written once a job, in the script that ends it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 
 import redis.asyncio
 
@@ -39,6 +40,25 @@ class Usage:
         """Return the day it is by Redis's clock, UTC."""
         seconds, _ = await self._client.time()
         return datetime.fromtimestamp(int(seconds), UTC).date()
+
+    async def most(self, owners: int) -> Sequence[tuple[str, int, float]]:
+        """Return the owners that used most since the ledger began: (owner, characters, audio s)."""
+        if not owners:
+            return []
+        rows = cast(
+            "list[tuple[str, float]]",
+            await self._client.zrange("kc:used_chars", 0, owners - 1, desc=True, withscores=True),
+        )
+        if not rows:
+            return []
+        names = [owner for owner, _ in rows]
+        audio_s = await cast(
+            "Awaitable[list[str | None]]", self._client.hmget("kc:used_audio_s", names)
+        )
+        return [
+            (owner, int(chars), float(seconds or 0))
+            for owner, (_, chars), seconds in zip(names, rows, audio_s, strict=True)
+        ]
 
     async def by_day(self, owner: str, first: date, last: date) -> Sequence[DayUsage]:
         """Return each day on which a job of the owner's ended, the oldest first.

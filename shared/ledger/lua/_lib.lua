@@ -341,6 +341,8 @@ local function count_usage(uid, owner, status, now)
     local f = redis.call('HMGET', job, 'input_chars', 'audio_s')
     redis.call('HINCRBY', day, 'chars', f[1])
     redis.call('HINCRBYFLOAT', day, 'audio_s', f[2])
+    redis.call('ZINCRBY', 'kc:used_chars', f[1], owner)
+    redis.call('HINCRBYFLOAT', 'kc:used_audio_s', owner, f[2])
   end
   redis.call('EXPIRE', day, USAGE_KEPT_S)
 end

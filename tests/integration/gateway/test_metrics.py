@@ -11,7 +11,7 @@ from shared.ledger.leases import Leases
 from shared.ledger.meters import waiting_audio_s
 from shared.ledger.states import DeliveryStatus
 from shared.ledger.upkeep import Upkeep
-from tests.integration.gateway.conftest import Cluster
+from tests.integration.gateway.conftest import Cluster, Starter
 from tests.promtool import promtool
 
 PAGE = Path("docs/metrics.md")
@@ -48,8 +48,9 @@ def value(cluster: Cluster, name: str, **labels: str) -> float:
 
 
 @pytest.fixture
-def busy(cluster: Cluster) -> Cluster:
+def busy(start: Starter) -> Cluster:
     """A cluster in which everything that is measured has happened once."""
+    cluster = start(metrics_keys=5)
     cluster.succeed(webhook={"url": "https://hooks.example/"})
     cluster.deliver(DeliveryStatus.DELIVERED)
     cluster.fail()

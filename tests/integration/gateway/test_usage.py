@@ -62,6 +62,21 @@ def test_a_key_sees_its_own_usage_only(start: Starter, tmp_path: Path) -> None:
     assert usage(cluster)["total"]["jobs"] == NOTHING
 
 
+def test_metrics_name_the_keys_that_used_most_only_where_that_is_set(
+    start: Starter, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    key, one = add_key(keys, "course maker")
+    cluster = start(api_keys_file=keys, key=one, metrics_keys=1)
+    job = cluster.succeed()
+    text = cluster.http.get("/metrics").text
+    labels = f'{{key="{key.id}",name="course maker"}}'
+    assert f"kc_key_chars_total{labels} {float(job['input_chars'])}" in text
+    assert f"kc_key_audio_seconds_total{labels} {float(job['progress']['audio_s'])}" in text
+    quiet = start(api_keys_file=keys, key=one)
+    assert "course maker" not in quiet.http.get("/metrics").text
+
+
 def test_only_the_days_asked_for_are_told(cluster: Cluster) -> None:
     cluster.succeed()
     yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
