@@ -22,6 +22,7 @@ from gateway import (
     lexicons,
     metrics,
     models,
+    redo,
     segments,
     speech,
     usage,
@@ -126,7 +127,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.meters = HttpMeters()
-    of_jobs = (jobs, audio, captions, segments, events, deliveries, batches, estimates)
+    of_jobs = (jobs, audio, captions, segments, redo, events, deliveries, batches, estimates)
     for part in (*of_jobs, speech, dev, models, lexicons, cluster, usage, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()

@@ -209,6 +209,12 @@ class AudioGone(ApiError):
     code = "audio_gone"
 
 
+class WordsGone(AudioGone):
+    """What the job's segments say was not kept, and its captions need it; make the job again."""
+
+    code = "words_gone"
+
+
 class BodyTooLarge(ApiError):
     """The body is larger than any job may be."""
 

@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, Response
 from gateway.callers import Caller, CallerOf
 from gateway.errors import JobNotFound, JobRunning, JobTerminal
 from gateway.job_ids import is_client_id, is_job_id
-from gateway.openapi import JOB_BODY, accepted, problems
+from gateway.openapi import JOB_BODY, Responses, accepted, problems
 from gateway.preferences import idempotency_key, preferred_wait_s, wait_until_ended
 from gateway.schemas import Job, JobList
 from gateway.services import Services, ServicesOf
-from gateway.submission import Naming, submit
+from gateway.submission import Accepted, Naming, submit
 from gateway.upload_requests import read_submission
 from gateway.views import add_chapters, job_rows, whole_job
 from shared.errors import InvalidInput
@@ -30,7 +30,7 @@ router = APIRouter(tags=["jobs"])
 
 JobId = Annotated[str, Path(description="The job's id, or the client's own.")]
 
-_CREATED = {
+CREATED: Responses = {
     200: {"model": Job, **accepted("The job has ended.")},
     202: {"model": Job, **accepted("Accepted: it will end in exactly one outcome.")},
     **problems(400, 408, 413, 415, 422, 429),
@@ -44,7 +44,7 @@ IDEMPOTENCY_KEY = [
         "schema": {"type": "string", "maxLength": 255},
     }
 ]
-_PREFER = [
+PREFER = [
     {
         "name": "Prefer",
         "in": "header",
@@ -81,8 +81,8 @@ async def find_job(services: Services, caller: Caller, job_id: str) -> JobRecord
     "/v1/jobs",
     status_code=202,
     response_model=Job,
-    responses=_CREATED,
-    openapi_extra={**JOB_BODY, "parameters": IDEMPOTENCY_KEY + _PREFER},
+    responses=CREATED,
+    openapi_extra={**JOB_BODY, "parameters": IDEMPOTENCY_KEY + PREFER},
 )
 async def create_job(request: Request, services: ServicesOf, caller: CallerOf) -> Response:
     """Submit a job."""
@@ -94,8 +94,8 @@ async def create_job(request: Request, services: ServicesOf, caller: CallerOf) -
     "/v1/jobs/{client_id}",
     status_code=202,
     response_model=Job,
-    responses=_CREATED,
-    openapi_extra={**JOB_BODY, "parameters": _PREFER},
+    responses=CREATED,
+    openapi_extra={**JOB_BODY, "parameters": PREFER},
 )
 async def put_job(
     request: Request,
@@ -115,6 +115,13 @@ async def put_job(
 async def _create(request: Request, services: Services, caller: Caller, naming: Naming) -> Response:
     wanted, source = await read_submission(request, services)
     accepted = await submit(services, caller, wanted, naming, source=source)
+    return await answer_submission(request, services, caller, accepted)
+
+
+async def answer_submission(
+    request: Request, services: Services, caller: Caller, accepted: Accepted
+) -> Response:
+    """Answer with an accepted job, held back for as long as the request prefers."""
     record, places = accepted.record, Places(plan=accepted.queue_position)
     request.scope["kc.job_id"] = record.uid
     headers = {}

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from gateway.batch_requests import BatchRequest
 from gateway.errors import error_body
 from gateway.lexicon_requests import LexiconRequest
+from gateway.redo_requests import RedoRequest
 from gateway.requests import JobRequest
 from gateway.schemas import Captions, Error
 from gateway.speech_request import SpeechRequest
@@ -63,6 +64,7 @@ JOB_EXAMPLE: dict[str, Any] = {
     "title": "Greetings",
     "author": None,
     "lexicons": ["names@3"],
+    "redo_of": None,
     "urls": {
         "self": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F",
         "audio": "http://127.0.0.1:8880/v1/jobs/job_01KB0Z3V6Q8W2T4N5R7Y9C1D3F/audio",
@@ -263,7 +265,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document["components"]["schemas"]
-    for model in (JobRequest, LexiconRequest, SpeechRequest, BatchRequest, Captions):
+    bodies = (JobRequest, RedoRequest, LexiconRequest, SpeechRequest, BatchRequest)
+    for model in (*bodies, Captions):
         body = model.model_json_schema(ref_template=_REF)
         schemas |= {**body.pop("$defs", {}), model.__name__: body}
     schemas["Job"]["example"] = JOB_EXAMPLE

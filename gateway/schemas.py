@@ -179,6 +179,13 @@ class Chapter(_Shape):
     end_s: float | None
 
 
+class RedoOf(_Shape):
+    """A segment of another job that a job says anew."""
+
+    job: str = Field(description="Id of the other job, which may be deleted by now.")
+    segment: int = Field(description="Its index there.")
+
+
 class Job(_Shape):
     """A job."""
 
@@ -210,6 +217,9 @@ class Job(_Shape):
     )
     author: str | None = Field(description="Likewise; several with commas between.")
     lexicons: list[str] = Field(description="Those it is spoken with, each with its version.")
+    redo_of: RedoOf | None = Field(
+        description="What it says anew, if it was made by redoing a segment of another job."
+    )
     urls: Urls
     segments: list[Segment] | None = Field(None, description="With `?include=segments`.")
     chapters: list[Chapter] | None = Field(

@@ -8,6 +8,7 @@ import structlog
 
 from gateway.callers import Caller
 from gateway.errors import (
+    AudioGone,
     IdempotencyConflict,
     KeyFull,
     NoEngine,
@@ -102,6 +103,16 @@ async def submit(
         RedisError: Redis is away; repeat with the same idempotency key to learn what became of it.
     """
     job = await prepare(services, caller, request, naming, quick_start=quick_start, source=source)
+    return await record(services, caller, job)
+
+
+async def record(services: Services, caller: Caller, job: NewJob) -> Accepted:
+    """Have the ledger accept a job that is checked, or find the one that it repeats.
+
+    Raises:
+        ClusterError: it was refused, see `gateway.errors`.
+        RedisError: as `submit`.
+    """
     reached(Step.SUBMIT_CHECKED, job=job.uid)
     submission = await services.intake.create(job, caller.limits)
     reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
@@ -144,7 +155,8 @@ async def prepare(
     text, contents = await offload(request.text_chars, lambda: _read_text(request))
     mix = parse_voice(request.voice)
     mix.check(engine.voices)
-    others = _mark_voices(request, contents, engine)
+    own_languages = request.language is None
+    others = mark_voices(contents, engine, own_languages=own_languages, param=request.text_field)
     language = parse_language(request.language) if request.language else language_of_voice(mix.main)
     spec = JobSpec(
         # As the client wrote it: a mix's canonical text rounds its weights, and what is rendered
@@ -156,7 +168,7 @@ async def prepare(
         model=_model(request.model, engine),
         metadata=request.metadata,
         normalize=request.normalize,
-        follow_voice=bool(others) and request.language is None,
+        follow_voice=bool(others) and own_languages,
         chapter_pause_s=request.chapter_pause_s if contents.chapters else 0.0,
         quick_start=quick_start,
         title=request.title or "",
@@ -223,6 +235,8 @@ async def raise_refusal(
     match verdict:
         case Verdict.CONFLICT:
             raise IdempotencyConflict()
+        case Verdict.SOURCE_GONE:
+            raise AudioGone("The job was deleted meanwhile, or its time to live is over.")
         case Verdict.UNKNOWN_LEXICON:
             raise UnknownLexicon(
                 f"You have no lexicon {missing!r}; GET /v1/lexicons lists yours.", param="lexicons"
@@ -244,18 +258,28 @@ def _read_text(request: JobRequest) -> tuple[str, Contents]:
         raise
 
 
-def _mark_voices(
-    request: JobRequest, contents: Contents, engine: EngineManifest
+def mark_voices(
+    contents: Contents, engine: EngineManifest, *, own_languages: bool, param: str
 ) -> dict[str, VoiceMix]:
-    """Return the voices that marks in the text name, all of them known to the engine."""
+    """Return the voices that marks in a text name.
+
+    Args:
+        contents: of the text.
+        engine: that is to know them all.
+        own_languages: whether each is to speak its own language, and so to have one.
+        param: the field that holds the text.
+
+    Raises:
+        UnknownVoice: one is not loaded, or has no language.
+    """
     mixes = {name: parse_voice(name) for name in contents.voices}
     for mix in mixes.values():
         try:
             mix.check(engine.voices)
-            if request.language is None:
+            if own_languages:
                 language_of_voice(mix.main)
         except UnknownVoice as error:
-            raise UnknownVoice(error.message, param=request.text_field) from error
+            raise UnknownVoice(error.message, param=param) from error
     return mixes
 
 

@@ -93,6 +93,12 @@ class ModelUnavailable(PermanentError):
     code = "model_unavailable"
 
 
+class SourceGone(PermanentError):
+    """What the job is made of, segments of another, is gone."""
+
+    code = "source_gone"
+
+
 class EngineFailed(TransientError):
     """The engine raised while rendering a segment."""
 

@@ -62,6 +62,7 @@ def job_view(
         "title": record.spec.title or None,
         "author": record.spec.author or None,
         "lexicons": list(record.lexicons),
+        "redo_of": _redo_of(record),
         "urls": {
             "self": url,
             "audio": f"{url}/audio",
@@ -70,6 +71,11 @@ def job_view(
             "events": f"{url}/events",
         },
     }
+
+
+def _redo_of(record: JobRecord) -> dict[str, Any] | None:
+    redo = record.redo
+    return None if redo is None else {"job": redo.job, "segment": redo.segment}
 
 
 def _output(record: JobRecord, url: str) -> dict[str, Any] | None:

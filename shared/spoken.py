@@ -1,7 +1,9 @@
 """Which part of a segment's phonemes says which word and which sentence of the input.
 
 The planner writes it down for jobs that want timings; the assembler and the gateway read it. One
-slice of a plan is one text in the ledger, base64 of zlib of JSON: some 0.9 bytes a character.
+slice of a plan is one text in the ledger, base64 of zlib of JSON: some 0.9 bytes a character. What
+a finished job says lies beside its captions, a line of JSON a slice, for when a part of it is said
+anew.
 """
 
 import base64
@@ -70,6 +72,65 @@ class SpokenSegment(NamedTuple):
 
 
 PAUSE = SpokenSegment(0, ())
+
+
+class SpokenRow(NamedTuple):
+    """What the segments of a planned slice say.
+
+    Attributes:
+        first: index of the first of them.
+        row: what `decode` reads.
+    """
+
+    first: int
+    row: str
+
+
+FILE_NAME = "spoken.jsonl"
+"""Of the file beside a job's captions."""
+
+
+def file_key(beside: str) -> str:
+    """Return where that file lies, by the key of any other file of the same job's whole."""
+    return f"{beside.rpartition('/')[0]}/{FILE_NAME}"
+
+
+def file_line(row: SpokenRow) -> str:
+    """Return a slice as a line of that file."""
+    return json.dumps({"v": 1, "first": row.first, "row": row.row}) + "\n"
+
+
+def read_file(data: bytes) -> tuple[SpokenRow, ...]:
+    """Return the slices in that file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        lines = map(json.loads, data.splitlines())
+        return tuple(SpokenRow(int(line["first"]), str(line["row"])) for line in lines)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a line of what is spoken: {error!r}") from error
+
+
+def moved(segment: SpokenSegment, by: int) -> SpokenSegment:
+    """Return what a segment says as it stands so many characters further in the input."""
+    if by == 0:
+        return segment
+    return SpokenSegment(
+        segment.phonemes,
+        tuple(
+            sentence._replace(
+                start=sentence.start + by,
+                end=sentence.end + by,
+                words=tuple(
+                    word._replace(start=word.start + by, end=word.end + by)
+                    for word in sentence.words
+                ),
+            )
+            for sentence in segment.sentences
+        ),
+    )
 
 
 def gaps(phonemes: str, first: int, last: int) -> int:

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -23,7 +23,7 @@ from shared.formats import CAPTIONS, FORMATS, SAMPLE_RATE_HZ, FormatInfo
 from shared.ledger.encoding import LOUDNESS, EncodingCost
 from shared.ledger.messages import AssemblyClaim
 from shared.ledger.records import CaptionFile, ChapterRecord, JobSpec, OutputFile, SegmentRecord
-from shared.spoken import SpokenSegment
+from shared.spoken import FILE_NAME, SpokenSegment, decode, file_key, file_line
 from shared.steps import Step, reached
 from worker.assemble.assembler import (
     AssemblyItem,
@@ -62,6 +62,8 @@ class Assembled:
 
     audio: list[EncodedFile]
     captions: list[MadeCaptions]
+    spoken: Path | None = None
+    """What the job says, where captions are made; see `shared.spoken`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Stored:
 
     audio: list[OutputFile]
     captions: list[CaptionFile]
+    spoken: str | None = None
 
 
 @dataclass
@@ -142,8 +145,13 @@ class Assembling(Stage):
         spec, folder = claim.spec, self.note.scratch
         gain = self._gain(spec, records)
         folder.mkdir(parents=True, exist_ok=True)
-        with file_errors(folder), CaptionWriter(spec.captions, folder, spec.language) as writer:
-            captioning = Captioning(writer, self._spoken(claim)) if spec.captions else None
+        spoken = folder / FILE_NAME if spec.captions else None
+        with (
+            file_errors(folder),
+            CaptionWriter(spec.captions, folder, spec.language) as writer,
+            spoken.open("w", encoding="ascii") if spoken else nullcontext() as said,
+        ):
+            captioning = Captioning(writer, self._spoken(claim, said)) if said else None
             audio = assemble(
                 self._items(claim, records(), captioning, total),
                 spec.outputs,
@@ -158,13 +166,15 @@ class Assembling(Stage):
         self._count_costs(audio)
         if not writer.exact:
             self.warnings.append(ESTIMATED)
-        return Assembled(audio, captions)
+        return Assembled(audio, captions, spoken)
 
-    def _spoken(self, claim: AssemblyClaim) -> Iterator[SpokenSegment]:
+    def _spoken(self, claim: AssemblyClaim, kept: IO[str]) -> Iterator[SpokenSegment]:
         for first in self.persist(lambda: self.ledger.spoken_slices(claim.uid)):
-            yield from self.persist(
+            row = self.persist(
                 lambda first=first: self.ledger.spoken(claim.uid, first)  # type: ignore[misc]
             )
+            kept.write(file_line(row))
+            yield from decode(row.row)
 
     def _gain(self, spec: JobSpec, records: Callable[[], Iterable[SegmentRecord]]) -> float:
         """Return what makes the job as loud as was asked for: one pass more over its segments."""
@@ -236,8 +246,12 @@ class Assembling(Stage):
         for text in files.captions:
             key = self._put(claim, "captions", claim.id, text.path, CAPTIONS[text.format])
             captions.append(CaptionFile(text.format, key, text.bytes, text.sha256))
+        spoken, path = None, files.spoken
+        if path is not None:
+            spoken = key = file_key(audio[0].key)
+            self.persist(lambda: self.storage.put_file(key, path))
         reached(Step.ASSEMBLE_STORED, job=claim.uid)
-        return Stored(audio, captions)
+        return Stored(audio, captions, spoken)
 
     def _put_audio(
         self, claim: AssemblyClaim, file: EncodedFile, name: str, chapter: int | None = None
@@ -272,7 +286,9 @@ class Assembling(Stage):
                 )
             )
         except LostLease:
-            self.storage.delete([*(o.key for o in outputs), *(c.key for c in stored.captions)])
+            spoken = [stored.spoken] if stored.spoken else []
+            keys = [*(o.key for o in outputs), *(c.key for c in stored.captions), *spoken]
+            self.storage.delete(keys)
             raise
         sums = [output.sha256 for output in outputs]
         reached(Step.ASSEMBLE_RECORDED, job=claim.uid, sha256=sums)

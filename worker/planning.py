@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import structlog
@@ -22,6 +22,7 @@ from worker.plan.normalize import Normalizer
 from worker.plan.planner import Planner
 from worker.plan.rewriting import Rewrite
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
+from worker.redoing import as_said, chapters_of, how_said, in_place, read_kept
 from worker.stage import Stage
 
 log = structlog.get_logger()
@@ -132,7 +133,9 @@ class Planning(Stage):
         return (self.settings.plan_slice_chars + 1) * UTF8_MOST_BYTES
 
     def window(self, claim: PlanClaim) -> Window:
-        """Return the next `plan_slice_chars` characters of the input."""
+        """Return the next `plan_slice_chars` characters of the input; all of a segment's anew."""
+        if claim.redo is not None:
+            return Window(claim.text.decode(), True)
         most = self.settings.plan_slice_chars
         # A character cut in two at the end is left for the next window.
         text = claim.text.decode(errors="ignore")
@@ -141,7 +144,8 @@ class Planning(Stage):
 
     def split_into_segments(self, claim: PlanClaim, window: Window) -> PlannedSlice:
         """Plan a window."""
-        return self.planner.plan_slice(
+        claim = as_said(claim)
+        sliced = self.planner.plan_slice(
             window.text,
             language=claim.spec.language,
             offset=claim.chars_done,
@@ -154,6 +158,32 @@ class Planning(Stage):
             chapter_pause_s=claim.spec.chapter_pause_s,
             quick_start=claim.spec.quick_start and claim.chars_done == 0,
         )
+        return sliced if claim.redo is None else in_place(sliced, claim.redo)
+
+    def keep(self, claim: PlanClaim) -> None:
+        """Write segments that another job has too into the ledger."""
+        redo, state = claim.redo, claim.state
+        if redo is None:
+            raise ValueError("a job of its own keeps no other's segments")
+        kept = self.persist(lambda: read_kept(self.ledger.client, claim, redo))
+        reached(Step.PLAN_SPLIT, job=claim.uid)
+        self.note.begin("planning", within_s=self.settings.store_timeout_s + 60)
+        self.persist(
+            lambda: self.ledger.add_segments(
+                claim,
+                kept.segments,
+                bytes_done=claim.bytes_done,
+                chars_done=claim.chars_done,
+                final=kept.final,
+                chapters=kept.chapters,
+                state=replace(state, at=kept.stop),
+                spoken=kept.spoken,
+                # Only with the last slice: a job that lacks some is never taken for a whole one.
+                speech=kept.final and state.speaks,
+            )
+        )
+        reached(Step.PLAN_RECORDED, job=claim.uid, final=kept.final)
+        log.info("kept", action="plan", job_id=claim.uid, segments=len(kept.segments))
 
     def _rewrites(
         self, lexicons: Sequence[str], normalize: bool, language: Language, read: _Reader
@@ -194,8 +224,30 @@ class Planning(Stage):
 
     def record(self, claim: PlanClaim, window: Window, sliced: PlannedSlice) -> None:
         """Write a planned slice into the ledger."""
+        claim = as_said(claim)
         segments = [_new_segment(claim, planned) for planned in sliced.segments]
+        segments = how_said(claim, sliced, segments)
         others = _other_languages(claim, sliced)
+        speaks = any(segment.payload is not None for segment in segments)
+        chapters = [
+            ChapterRecord(chapter.title, claim.segments_total + chapter.segment)
+            for chapter in sliced.chapters
+        ]
+        state, final = PlanState(sliced.voice, claim.state.languages + others), window.final
+        if (redo := claim.redo) is not None:
+            stop = redo.segment + 1
+            final = stop == redo.total
+            state = PlanState("", state.languages, stop, speaks)
+            chapters = self.persist(
+                lambda: chapters_of(
+                    self.ledger.client,
+                    claim,
+                    redo.segment,
+                    stop,
+                    segments=len(segments),
+                    final=final,
+                )
+            )
         reached(Step.PLAN_SPLIT, job=claim.uid)
         # From here on it is Redis that may be slow, and waiting for it is no reason to be killed.
         self.note.begin("planning", within_s=self.settings.store_timeout_s + 60)
@@ -205,24 +257,22 @@ class Planning(Stage):
                 segments,
                 bytes_done=claim.bytes_done + len(window.text[: sliced.consumed].encode()),
                 chars_done=claim.chars_done + sliced.consumed,
-                final=window.final,
+                final=final,
                 warnings=self._warnings(claim, sliced, others),
                 spoken=[s.spoken for s in sliced.segments] if claim.spec.captions else (),
-                chapters=[
-                    ChapterRecord(chapter.title, claim.segments_total + chapter.segment)
-                    for chapter in sliced.chapters
-                ],
-                state=PlanState(sliced.voice, claim.state.languages + others),
+                chapters=chapters,
+                state=state,
+                speech=speaks and (claim.redo is None or final),
             )
         )
-        reached(Step.PLAN_RECORDED, job=claim.uid, final=window.final)
+        reached(Step.PLAN_RECORDED, job=claim.uid, final=final)
         log.info(
             "planned",
             action="plan",
             job_id=claim.uid,
             segments=len(segments),
             chars=sliced.consumed,
-            final=window.final,
+            final=final,
         )
 
     def _warnings(

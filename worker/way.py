@@ -20,15 +20,21 @@ if TYPE_CHECKING:
 
 
 def plan(stage: "Planning") -> bool:
-    """Text → segments, and questions → answers. Returns whether more waits."""
+    """Text → segments, and questions → answers. Returns whether more waits.
+
+    Of a job that says one segment of another anew the others are kept as they are.
+    """
     asked = stage.answer_asks()
     claim = stage.ledger.claim_plan(bytes_most=stage.window_bytes)
     if claim is None:
         return asked
     with stage.busy(claim):
-        window = stage.window(claim)
-        sliced = stage.split_into_segments(claim, window)
-        stage.record(claim, window, sliced)
+        if claim.keeps:
+            stage.keep(claim)
+        else:
+            window = stage.window(claim)
+            sliced = stage.split_into_segments(claim, window)
+            stage.record(claim, window, sliced)
     return claim.more or asked
 
 

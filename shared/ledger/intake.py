@@ -11,16 +11,20 @@ from redis.exceptions import ResponseError
 
 from shared.ledger.outlook import Outlook, Places
 from shared.ledger.records import DeliveryRecord, JobRecord, NewJob, SegmentRecord
+from shared.ledger.redo import KeptSegment
 from shared.ledger.scripts import script
 from shared.ledger.states import DeliveryStatus, JobStatus, Lane
 from shared.ledger.upkeep import Backlog
-from shared.manifest import EngineManifest
+from shared.manifest import EngineManifest, EngineStamp
 
 UID_PREFIX = "job_"
 CURSOR = r"^[0-9]{1,15}-job_[0-9A-Z]{26}$"
 """A place in a listing: milliseconds since 1970 and a uid, so it outlives the job it names."""
 ENDED_CHANNEL = "kc:ended"
 """Where the ledger publishes the uid of each job that ends."""
+KEPT_AT_ONCE = 500
+"""Segments that one script looks after: some milliseconds."""
+_ALL_THERE = -1
 RATE_WINDOW_S = 60
 """Over how many past seconds throughput is measured."""
 
@@ -41,6 +45,8 @@ class Verdict(StrEnum):
     """Too much queued in the whole cluster."""
     UNKNOWN_LEXICON = "unknown_lexicon"
     """The owner has no such lexicon, or no longer that version of it."""
+    SOURCE_GONE = "source_gone"
+    """The job of which a segment was to be said anew is gone, or its segments are."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +162,13 @@ class Intake:
 
     async def create(self, job: NewJob, limits: Limits) -> Submission:
         """Record a job, its place in the queue and its idempotency record, or say why not."""
+        words = job.source.words if job.source else ()
         word, value, *job_now = await self._run(
-            "create", job.to_json(), job.input, json.dumps(vars(limits))
+            "create",
+            job.to_json(),
+            job.input,
+            json.dumps(vars(limits)),
+            *(part for row in words for part in row),
         )
         verdict = Verdict(word)
         if verdict is Verdict.CONFLICT:
@@ -256,6 +267,38 @@ class Intake:
             if len(rows) < page_size:
                 return Page(found, None)
 
+    async def kept_segment(self, uid: str, index: int) -> KeptSegment | None:
+        """Return what is known of a segment of a job that has ended; None if it is forgotten."""
+        found = self.client.hget(f"kc:job:{uid}:segments", str(index))
+        row = await cast("Awaitable[str | None]", found)
+        return None if row is None else KeptSegment.from_json(row)
+
+    async def engine_of(self, uid: str) -> EngineStamp | None:
+        """Return what a job was to be rendered with; None if there is no such job."""
+        found = self.client.hget(f"kc:job:{uid}", "engine")
+        row = await cast("Awaitable[str | None]", found)
+        return None if row is None else EngineStamp.from_json(row)
+
+    async def keep_segments(self, uid: str, total: int, *, but: int) -> int | None:
+        """Have a job's stored audio kept for as long as if it were new.
+
+        In slices, so that the ledger of a book is not held up.
+
+        Args:
+            uid: of a job that has succeeded.
+            total: its segments.
+            but: the one that is not needed.
+
+        Returns:
+            The first segment whose audio is gone; None if it is all there.
+        """
+        for first in range(0, total, KEPT_AT_ONCE):
+            stop = min(first + KEPT_AT_ONCE, total)
+            gone = int(await self._run("keep_segments", uid, first, stop, but))
+            if gone != _ALL_THERE:
+                return max(gone, first)
+        return None
+
     async def segments(self, uid: str, total: int) -> list[SegmentRecord]:
         """Return the job's segments planned so far."""
         found: list[SegmentRecord] = []
@@ -320,7 +363,7 @@ class Intake:
             return []
         pipe = self.client.pipeline(transaction=False)
         for job in jobs:
-            pipe.zrank("kc:queue:plan", job.uid)
+            pipe.zrank("kc:queue:redo" if job.redo else "kc:queue:plan", job.uid)
             pipe.zrank(f"kc:lane:{job.lane}:{job.owner}", job.uid)
         ranks = await pipe.execute()
         return [Places(*pair) for pair in zip(ranks[::2], ranks[1::2], strict=True)]

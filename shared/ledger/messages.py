@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.languages import Language
 from shared.ledger.records import JobSpec
+from shared.ledger.redo import KeptSegment, Redo, Said
 from shared.manifest import EngineStamp
 
 
@@ -16,10 +17,14 @@ class PlanState:
     Attributes:
         voice: that speaks where it begins, as a mark named it; empty for the job's own.
         languages: other than the job's, that were spoken so far.
+        at: where a segment is said anew: how many of the other job's segments are dealt with.
+        speaks: whether the new text has said something.
     """
 
     voice: str = ""
     languages: tuple[Language, ...] = ()
+    at: int = 0
+    speaks: bool = False
 
     def to_json(self) -> str:
         """Encode for the ledger; nothing to know is nothing."""
@@ -31,7 +36,8 @@ class PlanState:
         if not text:
             return cls()
         fields = json.loads(text)
-        return cls(fields["voice"], tuple(Language(name) for name in fields["languages"]))
+        languages = tuple(Language(name) for name in fields["languages"])
+        return cls(fields["voice"], languages, fields.get("at", 0), fields.get("speaks", False))
 
 
 NOTHING_YET = PlanState()
@@ -50,6 +56,9 @@ class PlanClaim:
         more: whether others waited when it was claimed; who comes later rings.
         lexicons: digests of those the job was submitted with, in its order.
         state: what the slices before have left to know.
+        lexicon_names: `name@version` of each of those.
+        redo: of a job whose text takes the place of one segment of another; `text` is then all
+            of it, with every slice.
     """
 
     uid: str
@@ -65,6 +74,13 @@ class PlanClaim:
     more: bool
     lexicons: tuple[str, ...] = ()
     state: PlanState = NOTHING_YET
+    lexicon_names: tuple[str, ...] = ()
+    redo: Redo | None = None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the next slice is of segments that another job has."""
+        return self.redo is not None and self.state.at != self.redo.segment
 
 
 @dataclass(frozen=True)
@@ -105,8 +121,11 @@ class NewSegment:
         start: index of its first character in the job's input.
         end: index after its last one.
         samples: of silence, for a pause.
-        payload: None for a pause.
+        payload: None for a pause, and for one that was kept.
         voice: as a mark named it; empty for the job's own.
+        said: how it is spoken, if it is said anew.
+        hash: of the audio of one that was kept: there is none to render it from.
+        length: its phonemes.
     """
 
     start: int
@@ -114,15 +133,38 @@ class NewSegment:
     samples: int = 0
     payload: SegmentPayload | None = None
     voice: str = ""
+    said: Said | None = None
+    hash: str | None = None
+    length: int = 0
+
+    @classmethod
+    def kept(cls, segment: KeptSegment, *, moved: int) -> "NewSegment":
+        """Return a segment of another job as one of this, its text so many characters further."""
+        return cls(
+            segment.start + moved,
+            segment.end + moved,
+            segment.samples,
+            voice=segment.voice,
+            said=segment.said,
+            hash=segment.hash,
+            length=segment.length,
+        )
 
     def to_wire(self) -> dict[str, Any]:
         """Encode for the script `add_segments`."""
         record: dict[str, Any] = {"start": self.start, "end": self.end}
-        if self.payload is None:
+        if self.payload is not None:
+            record |= {"hash": self.payload.hash, "length": len(self.payload.phonemes)}
+        elif self.hash is not None:
+            record |= {"hash": self.hash, "length": self.length}
+        else:
             return {"record": {**record, "samples": self.samples}}
-        record |= {"hash": self.payload.hash, "length": len(self.payload.phonemes)}
         if self.voice:
             record["voice"] = self.voice
+        if self.said:
+            record["said"] = self.said.to_wire()
+        if self.payload is None:
+            return {"record": record}
         return {"record": record, "payload": self.payload.to_json()}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.formats import AudioFormat, CaptionFormat
 from shared.languages import Language
+from shared.ledger.redo import Redo, Source
 from shared.ledger.states import DeliveryStatus, JobStatus, Lane, SegmentStatus
 from shared.manifest import EngineStamp
 from shared.voices import VoiceMix, parse_voice
@@ -91,6 +92,7 @@ class NewJob:
         stand_in: whether the engine is one; a job whose audio is all reused meets no engine.
         lexicons: `name` or `name@3` each; the ledger makes exact versions of them.
         warnings: `{code, segment, detail}` each, known before any planning.
+        source: of a job whose input takes the place of one segment of another.
     """
 
     uid: str
@@ -112,14 +114,18 @@ class NewJob:
     stand_in: bool | None = None
     lexicons: tuple[str, ...] = ()
     warnings: tuple[dict[str, Any], ...] = ()
+    source: Source | None = None
 
     def to_json(self) -> str:
-        """Encode all but the input, absent fields left out (cjson would read null as a value)."""
+        """Encode all but texts, absent fields left out (cjson would read null as a value)."""
         fields = {
             name: value
             for name, value in vars(self).items()
-            if value is not None and name not in {"input", "spec", "engine"}
+            if value is not None and name not in {"input", "spec", "engine", "source"}
         }
+        if self.source is not None:
+            redo = self.source.redo
+            fields["redo"] = {"row": redo.to_json(), "uid": redo.uid, "segment": redo.segment}
         return json.dumps(
             {
                 **fields,
@@ -309,6 +315,7 @@ class JobRecord:
     pace: JobPace = JobPace()
     chapters_total: int = 0
     captions: tuple[CaptionFile, ...] = ()
+    redo: Redo | None = None
 
     @classmethod
     def before(cls, job: NewJob, now: float) -> "JobRecord":
@@ -383,6 +390,7 @@ class JobRecord:
             plan_chars=int(fields.get("plan_chars", 0)),
             pace=JobPace.from_hash(fields),
             captions=captions,
+            redo=Redo.from_json(fields["redo"]) if "redo" in fields else None,
         )
 
 

@@ -29,11 +29,12 @@ from shared.ledger.records import (
     OutputFile,
     SegmentRecord,
 )
+from shared.ledger.redo import Redo
 from shared.ledger.scripts import script, text
 from shared.ledger.speech import speech_of
 from shared.ledger.states import DeliveryStatus
 from shared.manifest import EngineManifest, EngineStamp
-from shared.spoken import SpokenSegment, decode, encode
+from shared.spoken import SpokenRow, SpokenSegment, encode
 
 ALIKE_RATIO = 1.5
 """Longest over shortest phoneme count in one batch: padding costs as much as speech."""
@@ -117,6 +118,7 @@ class WorkLedger:
             lexicons,
             more,
             state,
+            redo,
         ) = _texts(fields)
         return PlanClaim(
             uid,
@@ -132,6 +134,8 @@ class WorkLedger:
             more != "0",
             tuple(lexicon.rpartition(":")[2] for lexicon in lexicons.split()),
             PlanState.from_json(state),
+            tuple(lexicon.partition(":")[0] for lexicon in lexicons.split()),
+            Redo.from_json(redo) if redo else None,
         )
 
     def lexicon(self, digest: str) -> bytes | None:
@@ -150,18 +154,22 @@ class WorkLedger:
         chapters: Sequence[ChapterRecord] = (),
         state: PlanState = NOTHING_YET,
         spoken: Sequence[SpokenSegment] = (),
+        speech: bool | None = None,
     ) -> None:
         """Record one planned slice; with `final` the job has no more text.
 
         The next slice is claimed with `state`. What the segments say (`spoken`, one each) is kept
-        until the job ends.
+        until the job ends. A job in which no slice had `speech` has nothing to speak; by default a
+        slice has if a segment of it is to be rendered.
         """
+        if speech is None:
+            speech = any(segment.payload is not None for segment in segments)
         slice_ = {
             "segments": [segment.to_wire() for segment in segments],
             "bytes": bytes_done,
             "chars": chars_done,
             "final": final,
-            "speech": any(segment.payload is not None for segment in segments),
+            "speech": speech,
             "warnings": [json.dumps(warning, ensure_ascii=False) for warning in warnings],
             "chapters": [
                 json.dumps({"title": chapter.title, "segment": chapter.segment}, ensure_ascii=False)
@@ -329,7 +337,7 @@ class WorkLedger:
         """Return the first segment of each planned slice whose words are kept, ascending."""
         return sorted(int(first) for first in self.client.hkeys(f"kc:job:{uid}:words"))
 
-    def spoken(self, uid: str, first: int) -> list[SpokenSegment]:
+    def spoken(self, uid: str, first: int) -> SpokenRow:
         """Return what the segments of a slice say.
 
         Raises:
@@ -338,7 +346,7 @@ class WorkLedger:
         row = self.client.hget(f"kc:job:{uid}:words", str(first))
         if row is None:
             raise LostLease(f"The words of {uid} are gone.")
-        return decode(row)
+        return SpokenRow(first, text(row))
 
     def is_open(self, uid: str) -> bool:
         """Return whether the job still wants work done."""

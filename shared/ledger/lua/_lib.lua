@@ -109,8 +109,21 @@ end
 
 -- Stage queues: plan and assemble -------------------------------------------------------------
 
+-- What a job is made of that says a segment of another anew; gone once it is planned.
+local SOURCE_PARTS = { 'anew', 'source', 'source_words', 'source_chapters' }
+
+local function drop_source(uid)
+  local keys = {}
+  for i, part in ipairs(SOURCE_PARTS) do keys[i] = job_key(uid, part) end
+  redis.call('UNLINK', unpack(keys))
+end
+
 local function stage_queue(uid, stage)
-  if stage == 'plan' then return 'kc:queue:plan' end
+  -- In a queue of their own, which planners of the release before don't know: they would plan but
+  -- the new text.
+  if stage == 'plan' then
+    return redis.call('HEXISTS', job_key(uid), 'redo') == 1 and 'kc:queue:redo' or 'kc:queue:plan'
+  end
   local audio_s = tonumber(redis.call('HGET', job_key(uid), 'audio_s') or '0')
   return audio_s > LONG_AUDIO_S and 'kc:queue:assemble:long' or 'kc:queue:assemble'
 end
@@ -361,6 +374,7 @@ local function end_job(uid, status, now, fields)
   redis.call('HSET', job, 'completed_ms', now, 'expires_ms', expires, 'stage', '')
   withdraw_job(uid)
   redis.call('ZREM', 'kc:queue:plan', uid)
+  redis.call('ZREM', 'kc:queue:redo', uid)
   redis.call('ZREM', 'kc:queue:assemble', uid)
   redis.call('ZREM', 'kc:queue:assemble:long', uid)
   redis.call('ZREM', 'kc:deadlines', uid)
@@ -369,6 +383,7 @@ local function end_job(uid, status, now, fields)
     drop_ready(uid, member)
   end
   redis.call('DEL', job_key(uid, 'input'), job_key(uid, 'payload'), job_key(uid, 'words'))
+  drop_source(uid)
   redis.call('DECRBY', 'kc:queued_chars', f[2])
   redis.call('DECRBY', 'kc:queued_chars:' .. f[3], f[2])
   redis.call('DECR', 'kc:queued_jobs')

@@ -1,6 +1,7 @@
 -- One planned slice. ARGV: uid, token, incarnation, slice as JSON {segments, bytes, chars, final,
 -- warnings, speech, chapters, state}, and what the segments say or ''. Each segment is {record,
--- payload or nil}; the state is handed out with the next slice.
+-- payload or nil}; the state is handed out with the next slice. A segment with a hash and no payload
+-- was kept from another job: it can't be rendered, so its audio has to be there.
 local uid, token, incarnation = ARGV[1], ARGV[2], ARGV[3]
 local slice = cjson.decode(ARGV[4])
 local now = now_ms()
@@ -20,6 +21,10 @@ for _, planned in ipairs(slice.segments) do
     local key, samples = stored_audio(segment.hash, now)
     if key then
       complete_segment(uid, index, segment, key, samples, true)
+    elseif not planned.payload then
+      local why = 'The audio of segment ' .. index .. ', which was to be kept, was deleted meanwhile.'
+      fail_job(uid, 'segment_gone', why, now)
+      return 1
     else
       segment.status, segment.attempts = 'waiting', 0
       set_segment(uid, index, segment)
@@ -60,6 +65,7 @@ if not slice.final then
 end
 redis.call('HSET', job, 'planned', 1, 'stage', 'render')
 redis.call('DEL', job_key(uid, 'input'))
+drop_source(uid)
 if redis.call('HGET', job, 'speech') ~= '1' then
   local why = 'Nothing in the input could be pronounced in its language.'
   fail_job(uid, 'nothing_to_speak', why, now)

@@ -14,11 +14,11 @@ local function stage_age(zset)
   return math.max(0, math.floor(now - came))
 end
 return {
-  redis.call('ZCARD', 'kc:queue:plan'),
+  redis.call('ZCARD', 'kc:queue:plan') + redis.call('ZCARD', 'kc:queue:redo'),
   redis.call('ZCARD', 'kc:render_since'),
   redis.call('ZCARD', 'kc:queue:assemble') + redis.call('ZCARD', 'kc:queue:assemble:long'),
   redis.call('ZCOUNT', 'kc:due', '-inf', now),
-  stage_age('kc:queue:plan'),
+  math.max(stage_age('kc:queue:plan'), stage_age('kc:queue:redo')),
   age('kc:render_since'),
   math.max(stage_age('kc:queue:assemble'), stage_age('kc:queue:assemble:long')),
   age('kc:due'),

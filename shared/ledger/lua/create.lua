@@ -1,5 +1,6 @@
 -- A job, its place in the queue and its idempotency record, or the reason why not.
--- ARGV: job as JSON, input, limits as JSON. Answers {verdict, uid or seconds}, and where there is a
+-- ARGV: job as JSON, input, limits as JSON, and of one that says a segment of another job anew what
+-- that one's segments say: index and text of each slice's in turn. Answers {verdict, uid or seconds}, and where there is a
 -- job of the caller's: its fields as JSON, and its place in the plan queue or -1.
 local job = cjson.decode(ARGV[1])
 local input = ARGV[2]
@@ -13,7 +14,7 @@ local function answer(verdict, found)
   local row, fields = redis.call('HGETALL', job_key(found)), {}
   for i = 1, #row, 2 do fields[row[i]] = row[i + 1] end
   return { verdict, found, cjson.encode(fields),
-    redis.call('ZRANK', 'kc:queue:plan', found) or -1 }
+    redis.call('ZRANK', stage_queue(found, 'plan'), found) or -1 }
 end
 
 -- Said twice, because the first answer was lost on its way: created is created.
@@ -35,10 +36,13 @@ local lexicons, missing = resolve_lexicons(owner, job.lexicons or {})
 if missing then return { 'unknown_lexicon', missing } end
 job.lexicons = lexicons
 
+local gone = job.redo and source_gone(job.redo, owner)
+if gone then return { gone, 0 } end
+
 local refused = admit(owner, limits, 1, job.input_chars, now)
 if refused then return refused end
 
-make_job(job, input, now)
+make_job(job, input, now, 4)
 if idempotency then
   redis.call('HSET', idempotency, 'uid', uid, 'payload', job.payload)
   redis.call('EXPIRE', idempotency, limits.idempotency_ttl_s)

@@ -14,5 +14,6 @@ if f[4] and redis.call('HGET', f[4], 'uid') == uid then redis.call('DEL', f[4]) 
 drop_deliveries(job)
 redis.call('DEL', job, job_key(uid, 'segments'), job_key(uid, 'warnings'), job_key(uid, 'chapters'),
   job_key(uid, 'files'))
+drop_source(uid)
 if f[5] then forget_in_batch(f[5]) end
 return f[1]

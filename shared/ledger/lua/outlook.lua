@@ -48,7 +48,7 @@ return cjson.encode({
   in_lane = jobs_in_lane(lane),
   of_owner = redis.call('ZCARD', lane_key(lane, owner)),
   owner_part = shares / (shares + others),
-  to_plan = redis.call('ZCARD', 'kc:queue:plan'),
+  to_plan = redis.call('ZCARD', 'kc:queue:plan') + redis.call('ZCARD', 'kc:queue:redo'),
   to_assemble = redis.call('ZCARD', 'kc:queue:assemble') + redis.call('ZCARD', 'kc:queue:assemble:long'),
   waiting_segments = tonumber(redis.call('GET', 'kc:waiting_segments') or '0'),
   waiting_phonemes = tonumber(redis.call('GET', 'kc:waiting_phonemes') or '0'),
