@@ -17,7 +17,7 @@ from shared.ledger.source import source_chapters, source_segments, source_spoken
 from shared.spoken import SpokenSegment, moved
 from worker.plan.segment import PlannedSlice
 
-KEPT_AT_ONCE = 500
+KEPT_AT_ONCE = 150
 """Segments of one slice: recording them takes Redis some milliseconds."""
 
 

@@ -189,7 +189,13 @@ def _what_is_open(cluster: FaultCluster) -> str:
     ledger = cluster.ledger
     if cluster.redis.process is None or cluster.redis.process.poll() is not None:
         return "no Redis"
-    names = ("kc:queue:plan", "kc:render_since", "kc:queue:assemble", "kc:queue:assemble:long")
+    names = (
+        "kc:queue:plan",
+        "kc:queue:redo",
+        "kc:render_since",
+        "kc:queue:assemble",
+        "kc:queue:assemble:long",
+    )
     waiting = {name: ledger.zcard(name) for name in (*names, "kc:due")}
     held = [text(key) for key in ledger.keys("kc:held:*")]
     return f"{_outstanding(cluster)} jobs; waiting {waiting}; held by {held}"

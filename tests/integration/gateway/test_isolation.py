@@ -38,6 +38,10 @@ PER_JOB: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("HEAD", "/v1/jobs/{job_id}/audio"): [{}, {"params": {"partial": "1"}}],
     ("GET", "/v1/jobs/{job_id}/events"): [{}, {"headers": {"Last-Event-ID": "1-24000"}}],
     ("GET", "/v1/jobs/{job_id}/segments/{index}/audio"): [{}, {"headers": {"Range": "bytes=0-9"}}],
+    ("POST", "/v1/jobs/{job_id}/segments/{index}/redo"): [
+        {"json": {"input": "Anew."}},
+        {"json": {"input": "Anew."}, "headers": {"Idempotency-Key": "anew"}},
+    ],
     ("GET", "/v1/jobs/{job_id}/captions.srt"): [{}],
     ("GET", "/v1/jobs/{job_id}/captions.vtt"): [{}],
     ("GET", "/v1/jobs/{job_id}/captions.json"): [{}, {"params": {"partial": "1"}}],

@@ -14,7 +14,7 @@ from shared.ledger.intake import Intake
 from shared.ledger.messages import SegmentClaim
 from shared.ledger.states import TERMINAL, DeliveryStatus
 from tests.integration.ledger.conftest import LedgerDriver
-from tests.integration.ledger.machine.clients import Clients, Regret, Wish, regrets, wishes
+from tests.integration.ledger.machine.clients import Clients, Regret, Wish, redos, regrets, wishes
 from tests.integration.ledger.machine.mishaps import Age, Fate, ages, fates
 from tests.integration.ledger.machine.picture import Picture
 from tests.integration.ledger.machine.promises import HOST_SLOTS, check_moment
@@ -41,7 +41,7 @@ Action = Wish | tuple[Wish, Wanted, Way] | Late | Fate | Regret | Age
 
 WORK = st.tuples(wishes, claims, ways)
 ACTIONS = st.sampled_from(
-    [wishes] * 2 + [WORK] * 10 + [lates] * 2 + [fates] + [regrets] * 2 + [ages]
+    [wishes] * 2 + [WORK] * 10 + [lates] * 2 + [fates] + [regrets] * 2 + [redos] * 2 + [ages]
 )
 
 
@@ -66,6 +66,9 @@ class Everybody(Clients, Workers):
                 self.go_on_too_late(action)
             case Fate():
                 self.meet_its_fate(action)
+            case Regret(wish="redo"):
+                if self.now.number("kc:queued_jobs") < OPEN_MOST:
+                    self.change_their_mind(action)
             case Regret() if not self.calm:
                 self.change_their_mind(action)
             case Age() if not self.calm:
@@ -114,8 +117,12 @@ class Everybody(Clients, Workers):
         ledger = self.ledger("a")
         plan = ledger.claim_plan(bytes_most=100)
         if plan is not None:
-            rest = [self.segment("new")]
-            ledger.add_segments(plan, rest, bytes_done=9, chars_done=9, final=True)
+            if plan.redo is not None:
+                add, self.kept[plan.uid] = self.redone(ledger, plan, ["new"], 2)
+                add()
+            else:
+                rest = [self.segment("new")]
+                ledger.add_segments(plan, rest, bytes_done=9, chars_done=9, final=True)
         batch: list[SegmentClaim] = ledger.claim_segments(8)
         if batch:
             self.store(ledger, *batch)

@@ -75,6 +75,10 @@ class Machine(RuleBasedStateMachine):
         self.stale: list[Hand] = []
         self.accepted: dict[str, NewJob] = {}
         self.planned_bytes: dict[str, int] = {}
+        # Of jobs that say a segment of another anew: how many of its segments are dealt with, what
+        # their audio is stored under, and which one it is.
+        self.kept: dict[str, int] = {}
+        self.sources: dict[str, tuple[list[str | None], int]] = {}
         # Tokens were given when the clock was ahead, and are not given again now that it is right.
         self.last_token = (int(self.client.time()[0]) + 3600) * 1000
         self.client.set("kc:token", self.last_token)

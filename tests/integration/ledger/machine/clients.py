@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.ledger.intake import Limits, Submission, Verdict
 from shared.ledger.records import NewJob
+from shared.ledger.redo import Redo, Said, Source
 from shared.ledger.states import TERMINAL, DeliveryStatus, JobStatus, Lane
 from tests.integration.ledger.conftest import LIMITS
 from tests.integration.ledger.machine.base import Machine, picks, seldom
@@ -60,10 +61,15 @@ class Regret:
 
 regrets = st.builds(
     Regret,
-    wish=st.sampled_from(["cancel", "delete", "delete", "replay", "replay"]),
+    wish=st.sampled_from(
+        ["cancel", "delete", "delete", "replay", "replay", "redo", "redo", "redo"]
+    ),
     pick=picks,
     again=seldom,
 )
+
+redos = st.builds(Regret, wish=st.just("redo"), pick=picks, again=seldom)
+"""Of their own: most come to a job that has not succeeded."""
 
 
 class Clients(Machine):
@@ -136,8 +142,34 @@ class Clients(Machine):
                 self.cancel(uid, regret.again)
             case "delete":
                 self.delete(uid, regret.again)
+            case "redo":
+                self.redo(uid, regret)
             case _:
                 self.replay(regret.pick, regret.again)
+
+    def redo(self, uid: str, regret: Regret) -> None:
+        """Say one segment of a job anew, mostly one that has some."""
+        done = [u for u, job in self.now.jobs.items() if job["status"] == JobStatus.SUCCEEDED]
+        uid = done[regret.pick % len(done)] if done and not regret.again else uid
+        was = self.accepted[uid]
+        segments = self.now.segments(uid)
+        index = (regret.pick // 2) % (len(segments) or 1)
+        said = Said(was.spec.language, 1.0, False)
+        redo = Redo(uid, uid, index, len(segments), 0, 1, "", said)
+        job = self.driver.new_job("one", owner=was.owner, lane=was.lane, source=Source(redo))
+        expected = self.expected(job, LIMITS)
+        if self.now.jobs.get(uid, {}).get("status") != JobStatus.SUCCEEDED or not segments:
+            expected = Verdict.SOURCE_GONE, None
+        answers: list[Submission] = []
+        self.say(
+            self.asking(lambda: self.intake.create(job, LIMITS), answers), bool(regret.pick % 2)
+        )
+        assert {(answer.verdict, answer.uid) for answer in answers} == {expected}
+        if expected[0] is Verdict.CREATED:
+            self.accepted[job.uid] = job
+            self.planned_bytes[job.uid] = self.kept[job.uid] = 0
+            hashes = [segments[i].get("hash") for i in range(len(segments))]
+            self.sources[job.uid] = hashes, index
 
     def cancel(self, uid: str, again: bool) -> None:
         was = self.now.jobs.get(uid, {}).get("status")

@@ -81,7 +81,7 @@ def check_open(now: Picture, uid: str, job: Row) -> None:
     segments = now.segments(uid)
     whole = job["planned"] == "1" and job["done"] == job["total"]
     for stage, due, queue in (
-        ("plan", job["planned"] != "1", set(now.scores("kc:queue:plan"))),
+        ("plan", job["planned"] != "1", set(now.scores(plan_queue(job)))),
         ("assemble", whole, now.assembly_queue()),
     ):
         holders = now.held.get((stage, uid, job.get(f"{stage}_token", "")), [])
@@ -89,7 +89,10 @@ def check_open(now: Picture, uid: str, job: Row) -> None:
         assert 0 <= int(job.get(f"{stage}_attempts", 0)) <= ATTEMPTS_MAX
     if whole:
         assert uid not in now.scores(f"kc:queue:assemble{'' if is_long(job) else ':long'}")
-    assert (now.text(f"kc:job:{uid}:input") is not None) == (job["planned"] != "1")
+    assert uid not in now.scores("kc:queue:plan" if "redo" in job else "kc:queue:redo")
+    text = "anew" if "redo" in job else "input"
+    assert (now.text(f"kc:job:{uid}:{text}") is not None) == (job["planned"] != "1")
+    assert bool(now.hash(f"kc:job:{uid}:source")) == ("redo" in job and job["planned"] != "1")
     waiting = {}
     for index, segment in segments.items():
         assert 0 <= segment.get("attempts", 0) <= ATTEMPTS_MAX
@@ -105,13 +108,19 @@ def check_open(now: Picture, uid: str, job: Row) -> None:
 
 def check_ended(now: Picture, uid: str, job: Row) -> None:
     """What has ended is nowhere that work is taken from."""
-    for place in ("kc:queue:plan", "kc:deadlines"):
+    for place in ("kc:queue:plan", "kc:queue:redo", "kc:deadlines"):
         assert uid not in now.scores(place)
     assert uid not in now.assembly_queue()
     assert not now.ready(uid)
     assert not now.hash(f"kc:job:{uid}:payload")
     assert now.text(f"kc:job:{uid}:input") is None
+    assert now.text(f"kc:job:{uid}:anew") is None
+    assert not now.hash(f"kc:job:{uid}:source")
     assert uid in now.scores("kc:records" if "purged" in job else "kc:expiries")
+
+
+def plan_queue(job: Row) -> str:
+    return "kc:queue:redo" if "redo" in job else "kc:queue:plan"
 
 
 def check_lanes(now: Picture) -> None:
@@ -240,6 +249,8 @@ def check_reason(before: Picture, uid: str, job: Row) -> None:
             assert ("assemble", uid, job["assemble_token"]) in before.held
         case JobStatus.FAILED if job["error_code"] == "nothing_to_speak":
             assert "speech" not in job
+        case JobStatus.FAILED if job["error_code"] == "segment_gone":
+            assert "redo" in job
         case JobStatus.FAILED if job["error_code"] in {"poison", "transient"}:
             assert max(attempts) == ATTEMPTS_MAX
         case _:
@@ -310,8 +321,9 @@ def check_delivery_step(was: Row, row: Row, back: int) -> None:
 
 def new_work(before: Picture, after: Picture) -> Iterator[str]:
     """Yield each stage that can claim what it could not claim before."""
-    if set(after.scores("kc:queue:plan")) - set(before.scores("kc:queue:plan")):
-        yield "plan"
+    for queue in ("kc:queue:plan", "kc:queue:redo"):
+        if set(after.scores(queue)) - set(before.scores(queue)):
+            yield "plan"
     if after.assembly_queue() - before.assembly_queue():
         yield "assemble"
     if after.waiting() - before.waiting():

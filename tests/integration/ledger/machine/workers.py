@@ -1,6 +1,7 @@
 """What workers do at each stage: claim, and then finish, fail, give back or forget."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,14 @@ from hypothesis import strategies as st
 
 from shared.bell import Stage
 from shared.errors import LostLease
-from shared.ledger.messages import AssemblyClaim, DeliveryClaim, PlanClaim, SegmentClaim
+from shared.ledger.messages import (
+    AssemblyClaim,
+    DeliveryClaim,
+    NewSegment,
+    PlanClaim,
+    SegmentClaim,
+)
+from shared.ledger.redo import KeptSegment
 from shared.ledger.states import DeliveryStatus, JobStatus
 from shared.ledger.work import ALIKE_RATIO, ANY_SIZE, WorkLedger
 from tests.integration.ledger.machine.base import (
@@ -140,7 +148,7 @@ class Workers(Mishaps):
     def stages(self) -> list[Stage]:
         """Return the stages with something to claim, or to be refused."""
         waiting = {
-            Stage.PLAN: self.now.scores("kc:queue:plan"),
+            Stage.PLAN: {**self.now.scores("kc:queue:plan"), **self.now.scores("kc:queue:redo")},
             Stage.SYNTH: self.now.waiting(),
             Stage.ASSEMBLE: self.now.assembly_queue(),
             Stage.DELIVER: self.now.scores("kc:due"),
@@ -195,14 +203,22 @@ class Workers(Mishaps):
         claim = self.claim(lambda: ledger.claim_plan(bytes_most=wanted.bytes_most), wanted.again)
         if claim is None:
             assert not self.now.scores("kc:queue:plan")
+            assert not self.now.scores("kc:queue:redo")
             return
         self.check_wanted(claim.uid)
         text = self.accepted[claim.uid].input.encode()
         assert claim.bytes_done == self.planned_bytes[claim.uid]
-        assert claim.text == text[claim.bytes_done :][: wanted.bytes_most]
+        if claim.redo is None:
+            assert claim.text == text[claim.bytes_done :][: wanted.bytes_most]
+        else:
+            assert claim.text == text
+            assert claim.state.at == self.kept[claim.uid]
         self.give(ledger, claim)
 
     def add_segments(self, hand: Hand, way: Way) -> None:
+        if hand.claim.redo is not None:
+            self.add_redone(hand, way)
+            return
         self.drop(hand)
         claim = hand.claim
         done = min(claim.bytes_done + 1, len(self.accepted[claim.uid].input.encode()))
@@ -215,6 +231,60 @@ class Workers(Mishaps):
 
         if self.say_of_own(hand, add, way.again, sliced=claim.uid):
             self.planned_bytes[claim.uid] = done
+
+    def add_redone(self, hand: Hand, way: Way) -> None:
+        """Keep what another job has, or plan what takes the place of one segment of it."""
+        self.drop(hand)
+        claim = hand.claim
+        add, stop = self.redone(hand.ledger, claim, way.parts, way.most)
+        if self.say_of_own(hand, add, way.again, sliced=claim.uid):
+            self.kept[claim.uid] = stop
+            self.check_kept(claim)
+
+    def redone(
+        self, ledger: WorkLedger, claim: PlanClaim, parts: list[str], most: int
+    ) -> tuple[Callable[[], None], int]:
+        """Return what records the next slice, and how much of the other job is dealt with then."""
+        redo, at, state = claim.redo, claim.state.at, claim.state
+        assert redo is not None
+        if claim.keeps:
+            stop = min(at + most, redo.segment if at < redo.segment else redo.total)
+            rows = self.client.hmget(
+                f"kc:job:{claim.uid}:source", [str(i) for i in range(at, stop)]
+            )
+            found = [KeptSegment.from_json(row) for row in rows if row is not None]
+            segments = [NewSegment.kept(segment, moved=0) for segment in found]
+            speaks = state.speaks
+        else:
+            stop, segments = at + 1, [self.segment(part) for part in parts]
+            speaks = any(segment.payload is not None for segment in segments)
+        final = stop == redo.total
+
+        def add() -> None:
+            ledger.add_segments(
+                claim,
+                segments,
+                bytes_done=0,
+                chars_done=0,
+                final=final,
+                state=replace(state, at=stop, speaks=speaks),
+                speech=speaks and final,
+            )
+
+        return add, stop
+
+    def check_kept(self, claim: PlanClaim) -> None:
+        """There is no hole in what was planned so far; else the job has failed by name."""
+        uid, at = claim.uid, self.kept[claim.uid]
+        source, index = self.sources[uid]
+        if not self.now.is_open(uid):
+            assert self.now.jobs[uid]["error_code"] in {"segment_gone", "nothing_to_speak"}
+            return
+        assert (self.now.jobs[uid]["planned"] == "1") == (at == len(source))
+        found = [s.get("hash") for _, s in sorted(self.now.segments(uid).items())]
+        assert found[: min(at, index)] == source[: min(at, index)]
+        after = source[index + 1 : at]
+        assert found[len(found) - len(after) :] == after
 
     # Synth
 
