@@ -12,6 +12,7 @@ import pytest
 from gateway.redo_requests import MAX_REDO_CHARS
 from gateway.schemas import Job
 from shared.ledger.redo import Redo
+from shared.ledger.scripts import text as as_text
 from shared.ledger.states import TERMINAL
 from shared.ledger.upkeep import Upkeep
 from tests.integration.gateway.conftest import MANIFEST, Cluster, Starter
@@ -28,7 +29,7 @@ def redo(
     if answer.status_code not in (200, 202):
         return answer, {}
     row = cluster.redis.hgetall(f"kc:job:{answer.json()['id']}")
-    return answer, {name.decode(): value.decode() for name, value in row.items()}
+    return answer, {as_text(name): as_text(value) for name, value in row.items()}
 
 
 def refused(

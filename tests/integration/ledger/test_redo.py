@@ -16,6 +16,7 @@ from shared.ledger.messages import NewSegment, PlanClaim
 from shared.ledger.records import ChapterRecord, JobSpec
 from shared.ledger.redo import KeptSegment, Redo, Said, Source, how_said
 from shared.ledger.scripts import script
+from shared.ledger.scripts import text as as_text
 from shared.ledger.source import source_chapters, source_segments, source_spoken
 from shared.ledger.states import JobStatus
 from shared.spoken import SpokenRow, SpokenSegment, SpokenSentence, encode, read_file
@@ -179,13 +180,13 @@ def test_nothing_is_made_of_what_is_not_there(ledger: LedgerDriver) -> None:
     other = ledger.accept("open")
     gone = "job_" + "9" * 26
     redo = Redo(old, old, 0, 1, 0, 1, "", SAID)
-    for wanted, more in (
-        (replace(redo, uid=other), {}),
-        (replace(redo, uid=gone), {}),
-        (replace(redo, segment=1), {}),
-        (redo, {"owner": "another"}),
+    for wanted, owner in (
+        (replace(redo, uid=other), "local"),
+        (replace(redo, uid=gone), "local"),
+        (replace(redo, segment=1), "local"),
+        (redo, "another"),
     ):
-        submission = ledger.submit("new", source=Source(wanted), **more)
+        submission = ledger.submit("new", source=Source(wanted), owner=owner)
         assert (submission.verdict, submission.uid) == (Verdict.SOURCE_GONE, None)
     assert ledger.ask(lambda intake: intake.queued_jobs()) == 1
     assert ledger.client.keys("kc:job:*:anew") == []
@@ -225,7 +226,8 @@ def test_what_a_job_was_given_goes_with_its_end(ledger: LedgerDriver) -> None:
     words = (SpokenRow(0, encode([said(0), said(7)])),)
     new = redo_of(ledger, old, 1, words=words)
     keys = ledger.client.keys(f"kc:job:{new}:*")
-    assert {key.rpartition(b":")[2] for key in keys} == {b"anew", b"source", b"source_words"}
+    parts = {as_text(key).rpartition(":")[2] for key in keys}
+    assert parts == {"anew", "source", "source_words"}
     assert all(ledger.client.ttl(key) > 3600 for key in keys), "whatever release ends it"
     claim = claimed(ledger, new)
     ledger.ask(lambda intake: intake.cancel(new))
@@ -290,8 +292,8 @@ def test_how_a_segment_was_said_is_known_of_each(ledger: LedgerDriver) -> None:
     assert how_said(job, replace(other, said=own)) == own
     # As it comes back from the ledger's scripts, which know no empty list.
     for kept in (own, replace(own, lexicons=())):
-        row = {"start": 0, "end": 1, "hash": "a", "length": 1, "said": kept.to_wire()}
-        row["said"]["lexicons"] = row["said"]["lexicons"] or {}
+        wire = {**kept.to_wire(), "lexicons": list(kept.lexicons) or {}}
+        row = {"start": 0, "end": 1, "hash": "a", "length": 1, "said": wire}
         assert KeptSegment.from_json(json.dumps(row)).said == kept
 
 

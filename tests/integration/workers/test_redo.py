@@ -85,9 +85,9 @@ class Api:
 
 
 @contextmanager
-def serving(cluster: Cluster, **settings: object) -> Iterator[Api]:
+def serving(cluster: Cluster) -> Iterator[Api]:
     port = free_port()
-    cluster.start("gateway", port=port, **settings)
+    cluster.start("gateway", port=port)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
 
         def ready() -> bool:
