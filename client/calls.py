@@ -167,6 +167,32 @@ def delete(job: Job | str) -> Call[None]:
     )
 
 
+def redo(
+    job: Job | str,
+    segment: int,
+    text: str,
+    options: Mapping[str, Any],
+    *,
+    idempotency_key: str | None = None,
+) -> Call[Job]:
+    """Make a job of a finished one with another text, or another voice, for one of its segments.
+
+    Raises:
+        InvalidUse: there is no text, or no such segment can be.
+    """
+    if not text.strip():
+        raise InvalidUse("Give the text that is said instead.")
+    if segment < 0:
+        raise InvalidUse(f"{segment} is no segment: they count from 0.")
+    return Call(
+        "POST",
+        f"/v1/jobs/{job_id_of(job)}/segments/{segment:d}/redo",
+        read_job,
+        headers={"Idempotency-Key": idempotency_key or uuid.uuid4().hex},
+        json=options_body(options) | {"input": text},
+    )
+
+
 def audio(job: Job | str, format: str | None, chapter: int | None = None) -> Call[bytes]:
     """Fetch a file of a finished job: of the whole, or of a chapter, from 1 on."""
     wanted = {"format": format, "chapter": None if chapter is None else str(chapter)}

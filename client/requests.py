@@ -65,6 +65,26 @@ class JobOptions(TypedDict, total=False):
     lexicons: Sequence[str]
 
 
+class RedoOptions(TypedDict, total=False):
+    """What can be said of a segment that is said anew, and of the job it makes.
+
+    `voice`, `language`, `speed`, `normalize` and `lexicons` are as they were for the segment unless
+    they are given; the rest is as for any job.
+    """
+
+    voice: str
+    language: str
+    speed: float
+    normalize: bool
+    lexicons: Sequence[str]
+    webhook: str | Mapping[str, Any]
+    priority: str
+    deadline_s: int
+    ttl_s: int
+    custom_id: str
+    metadata: Mapping[str, str]
+
+
 class JobFilter(TypedDict, total=False):
     """Which jobs to list; times need a time zone."""
 

@@ -56,7 +56,7 @@ from client.errors import (
 from client.estimates import Estimate, Problem, UnknownWord
 from client.inventory import ClusterState, Model, Voice, Worker
 from client.lexicon import Lexicon, LexiconEntry, LexiconVersion
-from client.requests import JobFilter, JobOptions
+from client.requests import JobFilter, JobOptions, RedoOptions
 from client.retrying import Again, Retry
 from client.speech import Speech
 from client.sync.cluster import KokoroCluster
@@ -113,6 +113,7 @@ __all__ = [
     "Progress",
     "RateLimited",
     "RedoOf",
+    "RedoOptions",
     "RequestCounts",
     "Retry",
     "Segment",

@@ -50,6 +50,14 @@ dictionary. Nothing is made. What is given is a file if there is one of that nam
 
 Exit code 1 if the job would fail."""
 
+REDO = """\
+Say one segment of a finished job anew: a new job with all else taken over; the old one stays.
+`kokoro-cluster show JOB --segments` has the segments' numbers.
+
+  kokoro-cluster redo job_01… 12 "What it should have said." --watch -o mended.mp3
+
+Voice, speed and language stay as they were unless they are given."""
+
 LEXICON_PUT = """\
 Store how words are said, in place of what the lexicon had. The file is JSON as
 `lexicons show --json` writes it, or lines of a word and what is said instead, phonemes between

@@ -8,7 +8,9 @@ from client.cli import helptexts
 from client.cli.arguments import (
     add_file,
     add_job,
+    add_sound,
     add_timing,
+    add_usual,
     add_voice,
     count,
     moment,
@@ -70,6 +72,14 @@ def _add_speaking(commands: Any) -> None:
     add_voice(submit)
     add_job(submit)
     _add_watch(submit)
+
+    redo = _command(commands, "redo", "say one segment of a finished job anew", helptexts.REDO)
+    redo.add_argument("id")
+    redo.add_argument("segment", type=count, help="its number, from `show ID --segments`")
+    redo.add_argument("text", nargs="*", help="what is said instead; without it, stdin")
+    add_sound(redo.add_argument_group("how it sounds; default: as it was"))
+    add_usual(redo.add_argument_group("the job"))
+    _add_watch(redo)
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
@@ -215,6 +225,7 @@ _WHERE = {
     "say": ("client.cli.say", "say"),
     "estimate": ("client.cli.estimate", "estimate"),
     "submit": ("client.cli.submit", "submit"),
+    "redo": ("client.cli.submit", "redo"),
     "watch": ("client.cli.submit", "watch"),
     "jobs": ("client.cli.jobs", "jobs"),
     "show": ("client.cli.jobs", "show"),

@@ -1,4 +1,4 @@
-"""`submit` and `watch`: a job that goes on without this program."""
+"""`submit`, `redo` and `watch`: a job that goes on without this program."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -7,12 +7,12 @@ from typing import Any, cast
 
 from client.answers import Job
 from client.cli.bar import Bar
-from client.cli.download import fetch_to
+from client.cli.download import fetch_to, format_in
 from client.cli.exits import Exit, UsageError
 from client.cli.output import note, write_json
 from client.cli.texts import format_for, is_document, is_folder, read_text
 from client.errors import InvalidRequest
-from client.requests import JobOptions
+from client.requests import JobOptions, RedoOptions
 from client.sync.cluster import KokoroCluster
 from client.watching import Update
 
@@ -40,6 +40,22 @@ def _hand_in(cluster: KokoroCluster, options: argparse.Namespace, text: str | No
         return cluster.submit(text, idempotency_key=key, **said)
     timing = options.srt_timing
     return cluster.upload(options.file, srt_timing=timing, idempotency_key=key, **said)
+
+
+def redo(cluster: KokoroCluster, options: argparse.Namespace) -> int:
+    """Make a job of a finished one with one segment said anew."""
+    _check_output(options)
+    # Its files will be in the formats of that job.
+    format_in(cluster.get(options.id), options.output, None)
+    said = cast(RedoOptions, _named(options, RedoOptions.__annotations__))
+    job = cluster.redo(
+        options.id,
+        options.segment,
+        read_text(None, options.text),
+        idempotency_key=options.idempotency_key,
+        **said,
+    )
+    return _go_on(cluster, job, options)
 
 
 def _check_output(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from client.connection import DEFAULT_URL, Address
 from client.errors import Unreachable
 from client.estimates import Estimate
 from client.inventory import ClusterState, Model, Voice, Worker
-from client.requests import JobFilter, JobOptions
+from client.requests import JobFilter, JobOptions, RedoOptions
 from client.retrying import Again, Retry
 from client.speech import Speech, document, has_file, whole_file
 from client.sync.batches import Batches
@@ -140,6 +140,23 @@ class KokoroCluster:
         """Say what `upload` would come to. Makes nothing."""
         named, data = document(file, name)
         call = estimates.estimate_document(named, data, options, srt_timing=srt_timing)
+        return self._sender.send(call)
+
+    def redo(
+        self,
+        job: Job | str,
+        segment: int,
+        text: str,
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[RedoOptions],
+    ) -> Job:
+        """Make a job of a finished one in which one segment is said anew; the finished one stays.
+
+        `get(job, segments=True)` has the segments with their places in the text. All others are
+        taken over as they are. `redo_of` of the new job tells what it was made of.
+        """
+        call = calls.redo(job, segment, text, options, idempotency_key=idempotency_key)
         return self._sender.send(call)
 
     def get(self, job: Job | str, *, segments: bool = False) -> Job:

@@ -2,7 +2,7 @@
 
 import { ask, askJson } from "./api.js";
 import { Captions } from "./captions.js";
-import { below } from "./codepoints.js";
+import { below, CodePoints } from "./codepoints.js";
 import { byId, say } from "./element.js";
 import { FilePlayer, playableFormat } from "./fileplayer.js";
 import { Follower, hasEnded } from "./follow.js";
@@ -12,6 +12,7 @@ import { forgetJob, keepJob, keptJob } from "./keep.js";
 import { problem } from "./notices.js";
 import { SegmentPlayer } from "./player.js";
 import { Reader } from "./reader.js";
+import { closeRedo, openRedo, startRedo } from "./redo.js";
 import { create } from "./requests.js";
 import { write } from "./speak.js";
 import { clock, title } from "./words.js";
@@ -19,8 +20,12 @@ import { clock, title } from "./words.js";
 const BACK_S = 10;
 
 let open = null;
+let voicesAtHand = () => [];
 
-export function startJobView() {
+/** @param voices returns the voices that are loaded. */
+export function startJobView(voices) {
+  voicesAtHand = voices;
+  startRedo();
   byId("play").addEventListener("click", () => open?.playOrPause());
   byId("back").addEventListener("click", () => open?.skip(-BACK_S));
   byId("forward").addEventListener("click", () => open?.skip(BACK_S));
@@ -29,6 +34,7 @@ export function startJobView() {
   byId("job-retry").addEventListener("click", () => open?.retry());
   byId("job-edit").addEventListener("click", () => open?.edit());
   byId("job-delete").addEventListener("click", () => open?.remove());
+  byId("redo-open").addEventListener("click", () => open?.redo());
 }
 
 /** Show a job until `closeJob`. */
@@ -40,6 +46,7 @@ export function openJob(id) {
 export function closeJob() {
   open?.close();
   open = null;
+  closeRedo();
 }
 
 class JobView {
@@ -112,6 +119,32 @@ class JobView {
       await forgetJob(this.follower.id);
       location.hash = "#/jobs";
     });
+  }
+
+  /** Have a passage said anew: the one that is selected in the text, or that is heard. */
+  redo() {
+    this.player.pause();
+    const { segments } = this.follower;
+    const point = this.reader.selected();
+    const at = point === null
+      ? below(segments, ({ end_s: end }) => end <= this.player.currentTime)
+      : below(segments, ({ text }) => text.end <= point);
+    const from = segments[Math.min(at, segments.length - 1)].index;
+    openRedo(this.follower, from, (segment) => this.#said(segment), voicesAtHand(), async (job, segment, asked) => {
+      const request = this.#kept?.request;
+      if (request?.input) await keepJob(job.id, { ...request, input: replaced(request.input, segment.text, asked.input) });
+      location.hash = `#/jobs/${job.id}`;
+    });
+  }
+
+  /** What a segment says: from the text as it was written, or as captions have it. */
+  #said(segment) {
+    const input = this.#kept?.request.input;
+    if (input) {
+      const points = new CodePoints(input);
+      return input.slice(points.toUtf16(segment.text.start), points.toUtf16(segment.text.end));
+    }
+    return this.captions.sentences.filter((one) => one.segment === segment.index).map(({ text }) => text).join(" ");
   }
 
   async #doing(button, work) {
@@ -197,6 +230,7 @@ class JobView {
     const wanted = input ? "text" : sentences.length ? String(sentences.length) : "";
     byId("reader").hidden = wanted === "";
     byId("reader-none").hidden = wanted !== "";
+    byId("redo-row").hidden = wanted === "" || this.follower.job.status !== "succeeded" || this.follower.segments.length === 0;
     if (wanted === this.#shown) return;
     this.#shown = wanted;
     if (input) this.reader.show(input);
@@ -238,4 +272,10 @@ class JobView {
     else if (fresh) this.reader.mark(word.span);
     else if (segment && !segment.pause && this.captions.words.length === 0) this.reader.mark(segment.text);
   }
+}
+
+/** A text with another in a stretch of it, `{start, end}` in code points: as the server counts the new job's. */
+function replaced(text, { start, end }, other) {
+  const points = new CodePoints(text);
+  return text.slice(0, points.toUtf16(start)) + other + text.slice(points.toUtf16(end));
 }

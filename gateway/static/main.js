@@ -92,7 +92,7 @@ startFiles(write, attach);
 startJobs();
 startBatches();
 startLexicons(voicesAtHand);
-startJobView();
+startJobView(voicesAtHand);
 startAccess(() => {
   begin();
   route();

@@ -69,6 +69,15 @@ export class Reader {
     this.#mark(span);
   }
 
+  /** The code point where what is selected in the text begins, or null. */
+  selected() {
+    const selection = document.getSelection();
+    if (selection.isCollapsed || !this.#place.contains(selection.anchorNode)) return null;
+    const { startContainer: node, startOffset: offset } = selection.getRangeAt(0);
+    const found = this.#paragraphs.find((paragraph) => paragraph.node === node);
+    return found ? this.#points.fromUtf16(found.start + offset) : null;
+  }
+
   close() {
     this.#mark(null);
     this.#place.removeEventListener("click", this.onPick);

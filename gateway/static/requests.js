@@ -12,6 +12,11 @@ export function createBatch(items) {
   return askJson("v1/batches", { method: "POST", headers: once(), json: { items } });
 }
 
+/** Say a segment of a finished job anew: a new job. */
+export function createRedo(path, segment, asked) {
+  return askJson(`${path}/segments/${segment}/redo`, { method: "POST", headers: once(), json: asked });
+}
+
 /** The body of a request, for `ask`: JSON, or a form with a file. */
 export function body({ file, timing, ...job }) {
   if (!file) return { json: job };

@@ -104,7 +104,7 @@ def take(browser: Browser, cluster: FaultCluster, folder: Path | None) -> None:
 
 
 def take_words_and_books(visited: Visit, cluster: FaultCluster, folder: Path | None) -> None:
-    """Take pictures of a lexicon, of a batch, and of a book."""
+    """Take pictures of a lexicon, of a batch, and of a book whose passage is said anew."""
     entries = [
         {"word": "Nguyen", "phonemes": "wˈɪn"},
         {"word": "SQL", "respelling": "sequel", "case_sensitive": True},
@@ -126,6 +126,9 @@ def take_words_and_books(visited: Visit, cluster: FaultCluster, folder: Path | N
     page.locator(".chapter .go").nth(1).click()
     page.wait_for_timeout(1500)
     save(page, "book", folder)
+    page.get_by_role("button", name="Say a passage anew").click()
+    expect(page.get_by_label("What is said")).to_be_focused()
+    save(page, "redo", folder)
 
 
 def main() -> None:

@@ -120,8 +120,11 @@ def test_dark_and_light_follow_the_system_until_one_is_chosen(visitor: Visitor) 
 def test_axe_finds_nothing_to_complain_of(visitor: Visitor, done: str, scheme: str) -> None:
     axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
     visited = visitor(color_scheme=scheme)
-    for path in (*VIEWS, done):
-        page = settled(visited, path)
+    for path in (*VIEWS, done, f"{done} redo"):
+        page = settled(visited, path.removesuffix(" redo"))
+        if path.endswith("redo"):
+            page.get_by_role("button", name="Say a passage anew").click()
+            expect(page.get_by_label("What is said")).to_be_focused()
         for details in page.locator("details:visible").all():
             details.evaluate("one => { one.open = true; }")
         page.evaluate(axe)

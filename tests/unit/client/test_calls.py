@@ -188,6 +188,18 @@ def test_an_error_page_of_a_proxy_is_an_error_too(content: bytes) -> None:
     assert "502" in error.message
 
 
+def test_a_redo_says_only_what_is_to_change_and_is_safe_to_repeat() -> None:
+    call = calls.redo("job_1", 12, "Said better.", {"voice": "bf_emma", "speed": None})
+    assert (call.method, call.path) == ("POST", "/v1/jobs/job_1/segments/12/redo")
+    assert call.json == {"voice": "bf_emma", "input": "Said better."}
+    assert call.headers["Idempotency-Key"]
+    own = calls.redo("job_1", 0, "x", {}, idempotency_key="mine")
+    assert own.headers == {"Idempotency-Key": "mine"}
+    for segment, text in ((-1, "x"), (0, "  ")):
+        with pytest.raises(InvalidUse):
+            calls.redo("job_1", segment, text, {})
+
+
 def test_a_chapters_file_is_asked_for_by_its_number() -> None:
     assert calls.audio("job_1", None).params == {}
     assert calls.audio("job_1", "wav", 3).params == {"format": "wav", "chapter": "3"}
