@@ -54,8 +54,10 @@ class Endings:
             if self._listener is None:
                 self._listener = asyncio.create_task(self._listen())
             if not self.heard:
+                # Not wait_for: before Python 3.12 it may take a cancellation for what it waits for.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._subscribed.wait(), SUBSCRIBED_WITHIN_S)
+                    async with asyncio.timeout(SUBSCRIBED_WITHIN_S):
+                        await self._subscribed.wait()
             yield ended
         finally:
             others = self._waiting[uid]

@@ -73,7 +73,9 @@ async def resolve_async(
         return _checked([str(target.address)], target, rules)
     try:
         lookup = asyncio.wrap_future(_start_lookup(target, resolver))
-        found = await asyncio.wait_for(lookup, timeout_s)
+        # Not wait_for: before Python 3.12 it may take a cancellation for the addresses.
+        async with asyncio.timeout(timeout_s):
+            found = await lookup
     except (OSError, UnicodeError) as error:
         raise _failure(target, error) from error
     return _checked(found, target, rules)

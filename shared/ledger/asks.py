@@ -132,8 +132,10 @@ class Asks:
                 raise PlannersBusy()
             while (left_s := give_up_at - time.monotonic()) > 0:
                 look_s = LOOK_EVERY_S if self._hearing.heard else LOOK_UNHEARD_S
+                # Not wait_for: before Python 3.12 it may take a cancellation for the answer's word.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(told.wait(), min(look_s, left_s))
+                    async with asyncio.timeout(min(look_s, left_s)):
+                        await told.wait()
                 answer = await self._client.getdel(f"kc:answer:{ask_id}")
                 if answer is not None:
                     return _read(str(answer))

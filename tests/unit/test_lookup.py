@@ -133,3 +133,28 @@ def test_an_address_needs_no_lookup_but_is_checked_again(look_up: Resolve) -> No
 def test_localhost_resolves_inward_by_the_system_itself(look_up: Resolve) -> None:
     with pytest.raises(ForbiddenAddress):
         look_up(check_url("http://localhost/", RULES), RULES, lookup.system_resolver)
+
+
+def test_a_cancellation_that_comes_with_the_answer_is_not_lost() -> None:
+    async def canceled() -> bool:
+        answer = threading.Event()
+
+        def resolver(host: str, port: int) -> Sequence[str]:
+            answer.wait(10)
+            return ["1.1.1.1"]
+
+        before = threading.active_count()
+        looking = asyncio.create_task(resolve_async(TARGET, RULES, resolver, 30))
+        await asyncio.sleep(0.05)
+        answer.set()
+        while threading.active_count() > before:
+            time.sleep(0.001)  # not yielding: the loop has the answer before it, and nothing else
+        await asyncio.sleep(0)
+        looking.cancel()
+        try:
+            await looking
+        except asyncio.CancelledError:
+            return True
+        return False
+
+    assert asyncio.run(canceled())

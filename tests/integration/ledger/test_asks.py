@@ -127,3 +127,68 @@ def test_the_row_is_bounded_and_no_owner_takes_all_of_it(ledger: LedgerDriver) -
 
     run(ledger, crowd)
     assert ledger.client.hget("kc:totals", "asks_refused") == b"8"
+
+
+class Word:
+    """Gives one event to everybody."""
+
+    heard = True
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+
+    @asynccontextmanager
+    async def of(self, uid: str) -> AsyncIterator[asyncio.Event]:
+        yield self.told
+
+
+async def is_canceled(task: asyncio.Task[Any], turns: int = 0) -> bool:
+    """Cancel a task after so many turns of the loop; return whether that ends it."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    return bool((await asyncio.gather(task, return_exceptions=True)) and task.cancelled())
+
+
+def test_a_cancellation_that_comes_with_word_of_the_answer_is_not_lost(
+    ledger: LedgerDriver,
+) -> None:
+    async def canceled() -> bool:
+        client = redis.asyncio.Redis.from_url(ledger.url, decode_responses=True)
+        word = Word()
+        try:
+            asking = asyncio.create_task(Asks(client, word).ask("phonemize", {}, 2))
+            await take(Answers(ledger.client))
+            await asyncio.sleep(0.2)
+            word.told.set()
+            return await is_canceled(asking)
+        finally:
+            await client.aclose()
+
+    assert asyncio.run(canceled())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_cancellation_that_comes_with_the_subscription_is_not_lost(
+    ledger: LedgerDriver, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    async def canceled() -> bool:
+        client = redis.asyncio.Redis.from_url(ledger.url, decode_responses=True)
+        endings = Endings(client)
+
+        async def wait() -> None:
+            async with endings.of("job_x"):
+                await asyncio.sleep(1)
+
+        # The subscription's word comes when the test says so.
+        monkeypatch.setattr(endings, "_listen", lambda: asyncio.sleep(10))
+        try:
+            waiting = asyncio.create_task(wait())
+            await asyncio.sleep(0.05)
+            endings._subscribed.set()
+            return await is_canceled(waiting, turns)
+        finally:
+            await endings.stop()
+            await client.aclose()
+
+    assert asyncio.run(canceled())
