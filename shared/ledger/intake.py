@@ -336,6 +336,8 @@ class Intake:
         """
         key = f"kc:job:{uid}:words"
         found = await cast("Awaitable[list[str]]", self.client.hkeys(key))
+        if not found:
+            return None
         begins = sorted(map(int, found))
         wanted = [
             begin
