@@ -29,8 +29,17 @@ _BYTES: dict[str, Any] = {
     info.media_type: {"schema": {"type": "string", "format": "binary"}} for info in FORMATS.values()
 }
 
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The whole file.", "content": _BYTES},
+FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The whole file.",
+        "content": _BYTES,
+        "headers": {
+            "X-Loudness": {
+                "description": "`as-rendered`: with `partial`, before the job's `loudness_lufs`.",
+                "schema": {"type": "string"},
+            }
+        },
+    },
     206: {"description": "The part asked for by `Range`.", "content": _BYTES},
     304: {"description": "The client's copy is this file (`If-None-Match`)."},
     307: {"description": "The file is at `Location`, a URL signed by the store."},
@@ -53,18 +62,20 @@ Partial = Annotated[
     bool,
     Query(
         description="Don't wait for the job to end: stream the audio from its beginning, as it is"
-        " made, until its end. A connection that ends before is closed without the answer's end."
+        " made, until its end. A connection that ends before is closed without the answer's end. "
+        "Of a job with `loudness_lufs` it is as loud as it was rendered, and `X-Loudness` says so: "
+        "what to multiply it with is known when all of it has been measured, for the file."
     ),
 ]
 
 
 @router.get(
-    "/v1/jobs/{job_id}/audio", response_class=Response, responses=_ANSWERS, name="get_audio"
+    "/v1/jobs/{job_id}/audio", response_class=Response, responses=FILE_ANSWERS, name="get_audio"
 )
 @router.head(
     "/v1/jobs/{job_id}/audio",
     response_class=Response,
-    responses=_ANSWERS,
+    responses=FILE_ANSWERS,
     operation_id="head_audio",
 )
 async def get_audio(
@@ -86,7 +97,34 @@ async def get_audio(
         )
     if partial and not _has(record, format):
         return await _partial(request, services, record, format or record.spec.outputs[0])
-    output = _output(record, format)
+    return await send_audio(request, services, record, format, redirect=redirect, chapter=chapter)
+
+
+async def send_audio(
+    request: Request,
+    services: Services,
+    record: JobRecord,
+    wanted: AudioFormat | None,
+    *,
+    redirect: bool,
+    chapter: int | None = None,
+    name: str | None = None,
+) -> Response:
+    """Answer with a file of a finished job.
+
+    Args:
+        request: whose headers count.
+        services: of the gateway.
+        record: the job.
+        wanted: which of its files; by default the main one.
+        redirect: whether the client may be sent to the store.
+        chapter: of which there is a file of its own; by default that of the whole.
+        name: to save it under, without the ending; by default the job's id.
+
+    Raises:
+        ClusterError: there is no such file, or the store is away.
+    """
+    output = _output(record, wanted)
     if chapter is not None:
         output = await _chapter(services, record, chapter, output.format)
     info = FORMATS[output.format]
@@ -95,7 +133,7 @@ async def get_audio(
         output.bytes,
         output.sha256,
         info.media_type,
-        f"{_name(record, output)}.{info.extension}",
+        f"{name or _name(record, output)}.{info.extension}",
     )
     return await serve_file(request, services, file, redirect=redirect)
 
@@ -175,6 +213,8 @@ async def _partial(
         known = ", ".join(sorted(STREAMABLE))
         raise InvalidInput(f"{wanted} can't be streamed; choose one of {known}.", param="format")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if record.spec.loudness_lufs is not None:
+        headers["X-Loudness"] = "as-rendered"
     media_type = FORMATS[wanted].media_type
     if request.method == "HEAD":
         return Response(headers={**headers, "Content-Type": media_type})

@@ -190,7 +190,8 @@ class JobRequest(_Strict):
         ge=-40,
         le=-5,
         description="Integrated loudness of the whole, by ITU-R BS.1770; less where a true peak "
-        "would pass -1 dBFS, and then a warning says so. Default: as it is rendered.",
+        "would pass -1 dBFS, and then a warning says so. The files are so loud, while "
+        "`audio?partial=1` and single segments are as rendered. Default: as it is rendered.",
         examples=[-18.0],
     )
     lexicons: list[Annotated[str, Field(max_length=80)]] = Field(

@@ -285,6 +285,19 @@ def test_streams_are_counted_and_timed(start: Starter) -> None:
     assert metric("kc_live_streams") == 0
 
 
+def test_a_job_with_a_loudness_is_heard_as_it_is_rendered_and_says_so(cluster: Cluster) -> None:
+    studio = Studio(cluster)
+    job = cluster.submit(loudness_lufs=-30)
+    studio.plan(1)
+    studio.render()
+    listener = listen(cluster, job["id"])
+    assert np.array_equal(decoded(AudioFormat.PCM, listener.end()), studio.whole(1))
+    assert listener.headers["x-loudness"] == "as-rendered"
+    cluster.assemble()
+    url = f"/v1/jobs/{job['id']}/audio"
+    assert "x-loudness" not in cluster.http.get(url, params={"partial": 1}).headers
+
+
 def test_a_head_request_waits_for_nothing(cluster: Cluster) -> None:
     job = cluster.submit()
     answer = cluster.http.head(f"/v1/jobs/{job['id']}/audio", params={"partial": 1})
