@@ -11,10 +11,12 @@ from fastapi.middleware.cors import CORSMiddleware
 from gateway import (
     audio,
     batches,
+    captioned_speech,
     captions,
     cluster,
     deliveries,
     dev,
+    downloads,
     estimates,
     events,
     health,
@@ -128,7 +130,8 @@ def create_app(
     )
     app.state.meters = HttpMeters()
     of_jobs = (jobs, audio, captions, segments, redo, events, deliveries, batches, estimates)
-    for part in (*of_jobs, speech, dev, models, lexicons, cluster, usage, health, metrics):
+    of_speech = (speech, captioned_speech, downloads, dev)
+    for part in (*of_jobs, *of_speech, models, lexicons, cluster, usage, health, metrics):
         app.include_router(part.router)
     app.router.routes += page_routes()
     install_error_handlers(app)

@@ -19,7 +19,7 @@ from gateway.services import Services, ServicesOf
 from shared.captions import head, sentence_row, word_rows
 from shared.formats import CAPTIONS, SAMPLE_RATE_HZ, CaptionFormat
 from shared.languages import Language
-from shared.ledger.records import JobRecord, SegmentRecord
+from shared.ledger.records import CaptionFile, JobRecord, SegmentRecord
 from shared.ledger.states import TERMINAL, SegmentStatus
 from shared.spoken import PAUSE, decode
 from shared.timings import time_segment
@@ -117,19 +117,29 @@ async def get_words(
 async def _send(
     request: Request, services: Services, record: JobRecord, wanted: CaptionFormat
 ) -> Response:
+    file = captions_file(record, wanted)
+    info = CAPTIONS[wanted]
+    name = f"{record.id}.{info.extension}"
+    stored = StoredFile(file.key, file.bytes, file.sha256, info.media_type, name)
+    # Not by way of the store: a page may show captions of its own origin only.
+    return await serve_file(request, services, stored, redirect=False)
+
+
+def captions_file(record: JobRecord, wanted: CaptionFormat) -> CaptionFile:
+    """Return a finished job's captions.
+
+    Raises:
+        ApiError: it was made without these, or has not finished, or they are gone.
+    """
     if wanted not in record.spec.captions:
         raise CaptionsNotMade(
             f"The job was made without {wanted} captions: create it with `timestamps: true`, or "
             f"with `{wanted}` among `outputs`."
         )
     check_finished(record)
-    info = CAPTIONS[wanted]
     for file in record.captions:
         if file.format is wanted:
-            name = f"{record.id}.{info.extension}"
-            stored = StoredFile(file.key, file.bytes, file.sha256, info.media_type, name)
-            # Not by way of the store: a page may show captions of its own origin only.
-            return await serve_file(request, services, stored, redirect=False)
+            return file
     raise AudioGone()
 
 
@@ -146,7 +156,7 @@ async def _beginning(
     slices = await services.intake.spoken(record.uid, first, stop) if done else []
     if slices is None:
         return None
-    durations = await _all_durations(services, done)
+    durations = await read_durations_of(services, done)
 
     def timed() -> dict[str, Any]:
         return _part(record.spec.language, slices, done, durations, first=first, samples=samples)
@@ -187,9 +197,14 @@ def _part(
     }
 
 
-async def _all_durations(
+async def read_durations_of(
     services: Services, segments: Sequence[SegmentRecord]
 ) -> list[list[int] | None]:
+    """Return the durations that each segment was stored with; None where it has none.
+
+    Raises:
+        ClusterError: the store is away, or has a segment no more.
+    """
     slots = asyncio.Semaphore(READ_AT_ONCE)
 
     async def durations(segment: SegmentRecord) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""`/dev/phonemize` and `/dev/generate_from_phonemes`, as Kokoro-FastAPI's users know them."""
+"""`/dev/phonemize`, `/dev/generate_from_phonemes` and `/dev/dialogue`, as in Kokoro-FastAPI."""
 
 import re
 from typing import Any
@@ -9,12 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.callers import CallerOf
 from gateway.offload import offload
-from gateway.openapi import problems
+from gateway.openapi import json_body, problems
 from gateway.requests import parse_json, read_json_body
 from gateway.schemas import Phonemes
 from gateway.services import ServicesOf
-from gateway.speech import SPEECH_ANSWERS, speak
-from gateway.speech_request import Lenient, SpeechRequest
+from gateway.speech import SPEECH_ANSWERS, audio_body, speak
+from gateway.speech_request import DialogueRequest, Lenient, SpeechRequest, read_speech_request
 from shared.formats import FORMATS, AudioFormat
 from shared.languages import parse_language
 from shared.ledger.asks import AskKind
@@ -101,4 +101,16 @@ async def generate_from_phonemes(
         voice=wish.voice,
         response_format=AudioFormat.WAV,
     )
-    return await speak(request, services, caller, speech)
+    return await speak(request, services, caller, speech, audio_body)
+
+
+@router.post(
+    "/dev/dialogue",
+    response_class=Response,
+    responses=SPEECH_ANSWERS,
+    openapi_extra=json_body(DialogueRequest),
+)
+async def create_dialogue(request: Request, services: ServicesOf, caller: CallerOf) -> Response:
+    """Speak what several speakers say, as `/v1/audio/speech` would with marks in its text."""
+    wish = await read_speech_request(request, DialogueRequest)
+    return await speak(request, services, caller, wish.speech(), audio_body)

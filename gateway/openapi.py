@@ -12,7 +12,7 @@ from gateway.lexicon_requests import LexiconRequest
 from gateway.redo_requests import RedoRequest
 from gateway.requests import JobRequest
 from gateway.schemas import Captions, Error
-from gateway.speech_request import SpeechRequest
+from gateway.speech_request import CaptionedSpeechRequest, DialogueRequest, SpeechRequest
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -265,7 +265,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document["components"]["schemas"]
-    bodies = (JobRequest, RedoRequest, LexiconRequest, SpeechRequest, BatchRequest)
+    speech = (SpeechRequest, CaptionedSpeechRequest, DialogueRequest)
+    bodies = (JobRequest, RedoRequest, LexiconRequest, *speech, BatchRequest)
     for model in (*bodies, Captions):
         body = model.model_json_schema(ref_template=_REF)
         schemas |= {**body.pop("$defs", {}), model.__name__: body}

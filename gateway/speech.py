@@ -2,9 +2,10 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Request
@@ -25,6 +26,7 @@ from gateway.errors import (
 from gateway.following import follow
 from gateway.live_audio import live_audio, no_audio
 from gateway.live_response import LiveResponse, begun, unless_gone
+from gateway.offload import offload
 from gateway.openapi import json_body, problems
 from gateway.services import Services, ServicesOf
 from gateway.speech_request import SpeechRequest, read_speech_request
@@ -52,6 +54,10 @@ SPEECH_ANSWERS: dict[int | str, dict[str, Any]] = {
                 "description": "With `return_download_link`: the file, below `/v1`, once made.",
                 "schema": {"type": "string"},
             },
+            "X-Timing-Path": {
+                "description": "With `return_timing` too: when each segment is heard, below `/v1`.",
+                "schema": {"type": "string"},
+            },
         },
         "content": {
             **{FORMATS[name].media_type: _BINARY for name in sorted(STREAMABLE)},
@@ -76,6 +82,23 @@ _OF_THE_TEXT: dict[str, type[errors.ClusterError]] = {
 """Codes of failed jobs for which another text or another field is the remedy."""
 
 
+W = TypeVar("W", bound=SpeechRequest)
+
+
+@dataclass(frozen=True)
+class Body:
+    """What an answer consists of, once it has begun.
+
+    Attributes:
+        chunks: its bytes.
+        headers: that tell of them.
+    """
+
+    chunks: AsyncIterator[bytes]
+    media_type: str
+    headers: dict[str, str]
+
+
 @router.post(
     "/v1/audio/speech",
     response_class=Response,
@@ -84,13 +107,25 @@ _OF_THE_TEXT: dict[str, type[errors.ClusterError]] = {
 )
 async def create_speech(request: Request, services: ServicesOf, caller: CallerOf) -> Response:
     """Speak a text. Who hangs up wants no more of it: the job is canceled."""
-    return await speak(request, services, caller, await read_speech_request(request))
+    wish = await read_speech_request(request, SpeechRequest)
+    return await speak(request, services, caller, wish, audio_body)
 
 
 async def speak(
-    request: Request, services: Services, caller: Caller, wish: SpeechRequest
+    request: Request,
+    services: Services,
+    caller: Caller,
+    wish: W,
+    body: Callable[[Request, Services, W, JobRecord], Awaitable[Body]],
 ) -> Response:
     """Return the answer to a wish for speech once it has begun.
+
+    Args:
+        request: whose body has been read.
+        services: of the gateway.
+        caller: whose job it becomes.
+        wish: what is to be spoken.
+        body: makes the answer of the job; it returns once that has begun.
 
     Raises:
         ClusterError: it can't be spoken; no job of it goes on.
@@ -99,11 +134,12 @@ async def speak(
     engine = await services.engine.get()
     if engine is None:
         raise NoEngine()
+    wish = await offload(len(wish.input), lambda: wish.resolved(engine))
     accepted = await submit(services, caller, wish.job(engine), Naming(), quick_start=True)
     record = accepted.record
     request.scope["kc.job_id"] = record.uid
     try:
-        chunks, length = await _spoken(request, services, wish, record)
+        made = await body(request, services, wish, record)
     except (errors.ClusterError, ClientDisconnect) as error:
         await _cancel(services, record.uid)
         if isinstance(error, JobFailed | JobExpired):
@@ -111,33 +147,49 @@ async def speak(
         raise
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "X-Job-Id": record.id}
     if wish.return_download_link:
-        headers["X-Download-Path"] = f"/jobs/{record.id}/audio"
-    if wish.stream_format == "sse":
-        chunks = _as_events(chunks, len(wish.input))
-        media_type = "text/event-stream"
-    else:
-        info = FORMATS[wish.response_format]
-        media_type = info.media_type
-        headers["Content-Disposition"] = f'attachment; filename="speech.{info.extension}"'
-        if length is not None:
-            headers["Content-Length"] = str(length)
+        headers["X-Download-Path"] = f"/download/{record.id}.{wish.file_format}"
+    if wish.timing:
+        headers["X-Timing-Path"] = f"/download/{record.id}.{wish.file_format}.json"
     return LiveResponse(
-        chunks,
-        headers=headers,
-        media_type=media_type,
+        made.chunks,
+        headers={**headers, **made.headers},
+        media_type=made.media_type,
         on_incomplete=partial(_cancel, services, record.uid),
     )
 
 
-async def _spoken(
+async def audio_body(
+    request: Request, services: Services, wish: SpeechRequest, record: JobRecord
+) -> Body:
+    """Return the audio itself, or OpenAI's events with it."""
+    length = None
+    if wish.stream:
+        chunks = live_audio(services, record.uid, wish.response_format, volume=wish.volume)
+        chunks = await begun(request, chunks)
+    else:
+        chunks, length = await whole_audio(request, services, wish, record)
+    if wish.stream_format == "sse":
+        return Body(_as_events(chunks, len(wish.input)), "text/event-stream", {})
+    info = FORMATS[wish.response_format]
+    headers = {"Content-Disposition": f'attachment; filename="speech.{info.extension}"'}
+    if length is not None:
+        headers["Content-Length"] = str(length)
+    return Body(chunks, info.media_type, headers)
+
+
+async def whole_audio(
     request: Request, services: Services, wish: SpeechRequest, record: JobRecord
 ) -> tuple[AsyncIterator[bytes], int | None]:
-    """Return the audio's bytes, which have begun to come, and how many, where that is known."""
-    if not wish.stream:
-        ended = await unless_gone(request, _ended(services, record.uid))
-        if wish.volume == 1.0:
-            file = next(o for o in ended.outputs if o.format is wish.response_format)
-            return await begun_file(services.storage, file.key, 0, file.bytes), file.bytes
+    """Return the bytes of all audio once the job has succeeded, and how many, if that is known.
+
+    Raises:
+        ClusterError: it can't be had.
+        ClientDisconnect: the client left first.
+    """
+    ended = await unless_gone(request, _ended(services, record.uid))
+    if wish.volume == 1.0:
+        file = next(o for o in ended.outputs if o.format is wish.response_format)
+        return await begun_file(services.storage, file.key, 0, file.bytes), file.bytes
     chunks = live_audio(services, record.uid, wish.response_format, volume=wish.volume)
     return await begun(request, chunks), None
 

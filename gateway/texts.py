@@ -7,7 +7,7 @@ text as it is put together:
     chapters  [chapter:One]⏎⏎First.⏎⏎[chapter:Two]⏎⏎Second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -86,6 +86,23 @@ def join_chapters(parts: Sequence[ChapterPart]) -> str:
     for index, part in enumerate(parts):
         _check_marks(part.input, f"chapters.{index}.input")
     return "\n\n".join(f"[chapter:{part.title.strip()}]\n\n{part.input}" for part in parts)
+
+
+def with_voices(text: str, meant: Callable[[str], str]) -> str:
+    """Return `text` with the voice of every mark replaced by the one that is meant by it.
+
+    Raises:
+        InvalidMarkup: a mark is malformed.
+    """
+    if "[" not in text:
+        return text
+    parts: list[str] = []
+    at = 0
+    for mark in find_marks(text):
+        if mark.voice:
+            parts += (text[at : mark.start], f"[voice:{meant(mark.voice)}]")
+            at = mark.end
+    return "".join((*parts, text[at:]))
 
 
 def _check_marks(text: str, param: str) -> None:

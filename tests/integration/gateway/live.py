@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shared.formats import AudioFormat
 from shared.languages import Language
 from shared.ledger.messages import NewSegment, RenderedSegment, SegmentPayload
+from shared.spoken import PAUSE, SpokenSegment, SpokenSentence, SpokenWord
 from tests.integration.gateway.conftest import MANIFEST, Cluster
 from worker.engines.base import SegmentAudio
 from worker.segment_audio import encode_segment, quantise
@@ -44,6 +45,15 @@ def decoded(audio_format: AudioFormat, data: bytes) -> Samples:
     return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.int16)
 
 
+def said(n: int) -> SpokenSegment:
+    """Return what a studio's segment says: one word with its number, all of the second."""
+    word = SpokenWord(n, n + 1, 0, 5 + len(str(n)), 0, 20 + len(str(n)))
+    phonemes = word.last
+    return SpokenSegment(
+        phonemes, (SpokenSentence(n, n + 1, f"Tone-{n}.", 0, phonemes, 0, (word,)),)
+    )
+
+
 @dataclass
 class Studio:
     """Plans and renders the jobs of a gateway under test."""
@@ -56,10 +66,18 @@ class Studio:
         claim = self.cluster.worker.claim_plan(bytes_most=10**6)
         assert claim is not None
         planned = [NewSegment(n, n + 1, payload=self._payload(n)) for n in range(segments)]
+        spoken = [said(n) for n in range(segments)]
         if pause:
             planned.insert(1, NewSegment(1, 1, samples=12_000))
+            spoken.insert(1, PAUSE)
         self.cluster.worker.add_segments(
-            claim, planned, bytes_done=9, chars_done=9, final=final, warnings=[]
+            claim,
+            planned,
+            bytes_done=9,
+            chars_done=9,
+            final=final,
+            warnings=[],
+            spoken=spoken if claim.spec.captions else [],
         )
         return claim.uid
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from gateway.app import create_app
 from gateway.job_ids import new_uid
 from shared.apikeys import add_key
+from shared.captions import to_json
 from shared.ledger.states import DeliveryStatus
 from shared.settings import Settings
 from tests.integration.gateway.conftest import SECRET, Cluster, Starter
@@ -46,6 +47,8 @@ PER_JOB: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", "/v1/jobs/{job_id}/captions.vtt"): [{}],
     ("GET", "/v1/jobs/{job_id}/captions.json"): [{}, {"params": {"partial": "1"}}],
     ("GET", "/v1/jobs/{job_id}/deliveries"): [{}],
+    ("GET", "/v1/download/{job_id}.{format}"): [{}, {"params": {"name": "mine"}}],
+    ("GET", "/v1/download/{job_id}.{format}.json"): [{}],
     ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/replay"): [{}],
 }
 
@@ -67,6 +70,8 @@ WITHOUT_A_JOBS_ID = {
     ("DELETE", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("POST", "/v1/audio/speech"): "test_speech_is_a_job_of_ones_own",
     ("POST", "/dev/generate_from_phonemes"): "test_speech_is_a_job_of_ones_own",
+    ("POST", "/dev/captioned_speech"): "test_speech_is_a_job_of_ones_own",
+    ("POST", "/dev/dialogue"): "test_speech_is_a_job_of_ones_own",
     ("POST", "/dev/phonemize"): "test_a_model_and_a_mix_name_no_job",
     ("GET", "/v1/models/{model_id}"): "test_a_model_and_a_mix_name_no_job",
     ("POST", "/v1/audio/voices/combine"): "test_a_model_and_a_mix_name_no_job",
@@ -154,6 +159,9 @@ def two(start: Starter, tmp_path: Path) -> Iterator[Two]:
     }
     segments = cluster.redis.hget(f"kc:job:{jobs['succeeded']['id']}:segments", "0")
     cluster.storage.put(json.loads(segments or b"")["key"], WORD.encode())
+    sentences = [{"text": WORD, "segment": 0}]
+    (words,) = (o.key for o in cluster.storage.list("jobs") if o.key.endswith("captions.words"))
+    cluster.storage.put(words, to_json({"sentences": sentences, "words": []}).encode())
     cluster.deliver(DeliveryStatus.EXHAUSTED)
     canceled = cluster.submit(f"{WORD} text.", **fields, **hook)
     cluster.http.post(f"/v1/jobs/{canceled['id']}/cancel")
@@ -195,7 +203,12 @@ def test_every_route_is_held_against_another_keys_jobs(tmp_path: Path) -> None:
 
 
 def test_another_keys_job_is_as_one_that_never_was_by_every_route(two: Two) -> None:
-    nowhere = {"job_id": new_uid(), "delivery_id": "whd_" + "0" * 26, "index": "0"}
+    nowhere = {
+        "job_id": new_uid(),
+        "delivery_id": "whd_" + "0" * 26,
+        "index": "0",
+        "format": "mp3",
+    }
     before = two.snapshot()
     seen_by_its_owner = set()
     for status, job in two.jobs.items():
@@ -359,12 +372,20 @@ def test_what_all_may_see_names_no_job(two: Two) -> None:
 def test_speech_is_a_job_of_ones_own(two: Two) -> None:
     mine = {job["id"] for job in two.owner.get("/v1/jobs").json()["data"]}
     body = {"input": WORD, "voice": "alloy"}
-    with pytest.raises(httpx.ReadTimeout):
-        two.other.post("/v1/audio/speech", json=body, timeout=1)
+    ways = {
+        "/v1/audio/speech": body,
+        "/dev/captioned_speech": body,
+        "/dev/dialogue": {"turns": [{"voice": "alloy", "text": WORD}]},
+    }
+    for path, wish in ways.items():
+        with pytest.raises(httpx.ReadTimeout):
+            two.other.post(path, json=wish, timeout=1)
     assert {job["id"] for job in two.owner.get("/v1/jobs").json()["data"]} == mine
-    (theirs,) = two.other.get("/v1/jobs").json()["data"]
-    assert theirs["input_chars"] == len(WORD)
-    assert two.owner.get(f"/v1/jobs/{theirs['id']}").status_code == 404
+    theirs = two.other.get("/v1/jobs").json()["data"]
+    assert len(theirs) == len(ways)
+    for job in theirs:
+        assert two.owner.get(f"/v1/jobs/{job['id']}").status_code == 404
+        assert two.owner.get(f"/v1/download/{job['id']}.mp3").status_code == 404
 
 
 def test_a_model_and_a_mix_name_no_job(two: Two) -> None:

@@ -28,6 +28,8 @@ from tests.integration.gateway.conftest import Cluster
 ANSWERED_BY_WORKERS = {
     "/v1/estimate",
     "/v1/audio/speech",
+    "/dev/captioned_speech",
+    "/dev/dialogue",
     "/dev/generate_from_phonemes",
     "/dev/phonemize",
 }

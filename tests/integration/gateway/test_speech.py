@@ -29,6 +29,13 @@ def only_job(cluster: Cluster) -> dict[str, Any]:
     return dict(job)
 
 
+def wait_until_canceled(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 5
+    while only_job(cluster)["status"] != "canceled":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @contextmanager
 def planned(cluster: Cluster, segments: int, **fields: Any) -> Iterator[tuple[Listener, Studio]]:
     """Ask for speech and plan it; it has been answered by the block's end."""
@@ -68,20 +75,14 @@ def test_the_job_underneath_is_an_interactive_one_that_starts_quickly(cluster: C
 def test_who_hangs_up_before_the_first_sound_wants_no_more(cluster: Cluster) -> None:
     with pytest.raises(Exception, match="timed out"):
         cluster.http.post("/v1/audio/speech", json={"input": TEXT}, timeout=0.5)
-    deadline = time.monotonic() + 5
-    while only_job(cluster)["status"] != "canceled":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until_canceled(cluster)
 
 
 def test_who_hangs_up_in_the_middle_wants_no_more(cluster: Cluster) -> None:
     with planned(cluster, 3) as (listener, studio):
         listener.leave.set()
         studio.render()
-    deadline = time.monotonic() + 5
-    while only_job(cluster)["status"] != "canceled":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until_canceled(cluster)
     assert studio.render(9) == 0, "what has not begun is never begun"
 
 
@@ -166,9 +167,30 @@ def test_a_download_link_names_the_jobs_file(cluster: Cluster) -> None:
     fields = {"return_download_link": True, "download_format": "flac"}
     with planned(cluster, 1, **fields) as (listener, studio):
         studio.render()
+    job = only_job(cluster)
+    assert listener.headers["x-download-path"] == f"/download/{job['id']}.flac"
+    assert "x-timing-path" not in listener.headers
+    url = "/v1" + listener.headers["x-download-path"]
+    early = Listener(f"http://127.0.0.1:{cluster.port}{url}").start()
+    time.sleep(0.3)
+    assert early.status == 0, "the file of an answer that has ended is waited for"
     cluster.assemble()
-    answer = cluster.http.get("/v1" + listener.headers["x-download-path"])
+    assert early.end() == cluster.http.get(url).content
+    answer = cluster.http.get(url, params={"name": "../My talk.mp3"})
     assert answer.headers["content-type"] == "audio/flac"
+    assert answer.headers["content-disposition"] == 'attachment; filename="My_talk.flac"'
+    # Of a job that made no other file.
+    assert cluster.http.get(f"/v1/download/{job['id']}.wav").status_code == 422
+    timing = cluster.http.get(f"{url}.json")
+    assert cluster.error(timing, 404)["code"] == "captions_not_made"
+
+
+def test_the_file_of_a_job_that_is_not_yet_spoken_is_not_waited_for(cluster: Cluster) -> None:
+    job = cluster.submit()
+    began = time.monotonic()
+    answer = cluster.http.get(f"/v1/download/{job['id']}.mp3")
+    assert cluster.error(answer, 409)["code"] == "job_not_ready"
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -203,6 +225,10 @@ def test_a_download_link_names_the_jobs_file(cluster: Cluster) -> None:
             "stream": True,
             "speed": 1,
             "return_download_link": True,
+            "return_timing": True,
+            "allow_voice_tags": True,
+            "ssml": False,
+            "voice_aliases": None,
             "lang_code": "a",
             "volume_multiplier": 1.0,
             "normalization_options": {"normalize": True, "unit_normalization": False},
@@ -235,7 +261,13 @@ def test_what_known_clients_send_is_spoken(cluster: Cluster, body: dict[str, Any
         ({"response_format": "m4b"}, "response_format", None),
         ({"stream_format": "video"}, "stream_format", None),
         ({"volume_multiplier": 0}, "volume_multiplier", None),
-        ({"return_timing": True}, "return_timing", None),
+        ({"ssml": True, "input": "<speak>Hi</speak>"}, "ssml", None),
+        ({"voice_aliases": {"one": "nobody"}, "voice": "one"}, "voice", "unknown_voice"),
+        (
+            {"voice_aliases": {"one": {"voice": "af_heart", "rate": 0.8}}, "voice": "one"},
+            "voice_aliases",
+            None,
+        ),
         ({"lang_code": "klingon"}, "language", "unknown_language"),
         ({"input": "[pause:oops]"}, None, "invalid_markup"),
     ],
