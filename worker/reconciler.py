@@ -107,6 +107,7 @@ class Reconciler:
         """Do one round of what somebody waits for; it never asks the store."""
         self.release_the_dead()
         self._upkeep.expire_jobs()
+        self._upkeep.cancel_batches()
         self.ring_the_unattended()
 
     def tidy(self) -> None:

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared.ledger.records import NewJob
 from shared.ledger.states import BatchStatus
 
 BATCH_PREFIX = "batch_"
+
+SLICE_JOBS = 50
+"""Jobs of a batch that one script writes or ends: some milliseconds without Redis for all others."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,40 @@ class NewBatch:
     webhook_host: str | None = None
     webhook_events: str | None = None
 
-    def to_json(self) -> str:
-        """Encode all but the inputs, absent fields left out (cjson would read null as a value)."""
-        fields = {
+    def to_json(self, *, jobs: bool) -> str:
+        """Encode, absent fields left out (cjson would read null as a value).
+
+        Args:
+            jobs: with what is to be known of the jobs, staged by then, to accept them.
+        """
+        fields: dict[str, Any] = {
             name: value
             for name, value in vars(self).items()
             if value is not None and name not in {"jobs", "metadata"}
         }
-        jobs = [json.loads(job.to_json()) for job in self.jobs]
-        metadata = json.dumps(self.metadata, sort_keys=True, ensure_ascii=False)
-        return json.dumps({**fields, "metadata": metadata, "jobs": jobs})
+        fields["metadata"] = json.dumps(self.metadata, sort_keys=True, ensure_ascii=False)
+        fields["total"] = len(self.jobs)
+        fields["input_chars"] = sum(len(job.input) for job in self.jobs)
+        fields["share"] = self.jobs[0].share
+        if jobs:
+            fields["jobs"] = [_entry(job) for job in self.jobs]
+        return json.dumps(fields)
+
+
+def _entry(job: NewJob) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "uid": job.uid,
+        "lane": job.lane,
+        "input_chars": len(job.input),
+        "deadline_s": job.deadline_s,
+    }
+    if job.custom_id is not None:
+        entry["custom_id"] = job.custom_id
+    if job.lexicons:
+        entry["lexicons"] = job.lexicons
+    if job.warnings:
+        entry["warned"] = True
+    return entry
 
 
 @dataclass(frozen=True)

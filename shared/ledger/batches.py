@@ -4,15 +4,17 @@ A batch's counts and its end are written in the step that ends each of its jobs 
 """
 
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import redis.asyncio
+from redis.exceptions import RedisError, TimeoutError
 
-from shared.ledger.batch_record import BatchRecord, NewBatch
+from shared.ledger.batch_record import SLICE_JOBS, BatchRecord, NewBatch
 from shared.ledger.intake import Limits, Verdict
-from shared.ledger.records import JobRecord
+from shared.ledger.records import JobRecord, NewJob
 from shared.ledger.scripts import script
 from shared.ledger.states import BatchStatus, JobStatus
 
@@ -21,6 +23,11 @@ CURSOR = r"^[0-9]{1,15}-batch_[0-9A-Z]{26}$"
 
 LOOKED_AT = 100
 """Jobs read at a time where not all are wanted."""
+
+SLICE_CHARS = 250_000
+"""Characters of input after which a slice ends sooner."""
+STAGED_S = 120
+"""Seconds that jobs are kept which are written and not accepted yet: whoever wrote them is gone."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +87,41 @@ class Batches:
         return await found(args=args)
 
     async def create(self, batch: NewBatch, limits: Limits) -> BatchSubmission:
-        """Record a batch and all of its jobs, or none of it and say why not."""
-        inputs = [job.input for job in batch.jobs]
-        word, found, *why = await self._run(
-            "create_batch", batch.to_json(), json.dumps(vars(limits)), *inputs
-        )
-        verdict = Verdict(word)
-        if verdict is Verdict.UNKNOWN_LEXICON:
-            return BatchSubmission(verdict, None, missing=why[0], index=int(why[1]))
-        return BatchSubmission(verdict, found or None, int(why[0]) if why else 0)
+        """Record a batch and all of its jobs, or none of it and say why not.
+
+        Its jobs are written slice by slice, seen by nobody, and then all accepted in one step, so
+        that others wait for no more than a slice.
+
+        Raises:
+            TimeoutError: of redis-py: that took too long, so that Redis has dropped the first.
+        """
+        answer = await self._ask(batch, limits, jobs=False)
+        if answer[0] != "staged":
+            return _submission(answer)
+        try:
+            for jobs in _slices(batch.jobs):
+                rows = [part for job in jobs for part in (job.to_json(), job.input)]
+                await self._run("stage_jobs", batch.id, STAGED_S, *rows)
+            answer = await self._ask(batch, limits, jobs=True)
+        finally:
+            if answer[0] != "created":
+                await self._unstage(batch)
+        if answer[0] == "gone":
+            raise TimeoutError("The jobs of a batch were not written in time.")
+        return _submission(answer)
+
+    async def _ask(self, batch: NewBatch, limits: Limits, *, jobs: bool) -> list[Any]:
+        """Have a batch accepted, or without `jobs` ask whether it would be."""
+        answer = await self._run("create_batch", batch.to_json(jobs=jobs), json.dumps(vars(limits)))
+        return list(answer)
+
+    async def _unstage(self, batch: NewBatch) -> None:
+        """Drop what was written of jobs that are not accepted; else it goes by itself, later."""
+        with suppress(RedisError):
+            for jobs in _slices(batch.jobs):
+                names = (f"kc:job:staged:{job.uid}" for job in jobs)
+                keys = [name + part for name in names for part in ("", ":input", ":warnings")]
+                await self._client.unlink(*keys)
 
     async def get(self, owner: str, batch_id: str) -> BatchRecord | None:
         """Return the owner's batch, or None: unknown and another's look the same."""
@@ -173,9 +206,16 @@ class Batches:
                 return BatchJobs(found, None)
 
     async def cancel(self, batch_id: str) -> BatchStatus | None:
-        """End all of a batch's open jobs; return its status before."""
-        status = await self._run("cancel_batch", batch_id)
-        return BatchStatus(status) if status else None
+        """End all of a batch's open jobs, slice by slice; return its status before.
+
+        If this process ends meanwhile the reconciler goes on.
+        """
+        before = None
+        at = 0
+        while at >= 0:
+            status, at = await self._run("cancel_batch", batch_id, at, SLICE_JOBS)
+            before = before or status
+        return BatchStatus(before) if before else None
 
     async def delete(self, batch_id: str) -> None:
         """Forget a finished batch with all its jobs: part by part, and safe to be said again."""
@@ -188,6 +228,28 @@ class Batches:
         row = self._client.hgetall("kc:batches_by_status")
         rows = await cast("Awaitable[dict[str, str]]", row)
         return {status: int(rows.get(status, 0)) for status in BatchStatus}
+
+
+def _submission(answer: list[Any]) -> BatchSubmission:
+    word, found, *why = answer
+    verdict = Verdict(word)
+    if verdict is Verdict.UNKNOWN_LEXICON:
+        return BatchSubmission(verdict, None, missing=why[0], index=int(why[1]))
+    return BatchSubmission(verdict, found or None, int(why[0]) if why else 0)
+
+
+def _slices(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+    """Yield jobs in their order, as many at a time as one script may write."""
+    part: list[NewJob] = []
+    chars = 0
+    for job in jobs:
+        part.append(job)
+        chars += len(job.input)
+        if len(part) == SLICE_JOBS or chars >= SLICE_CHARS:
+            yield part
+            part, chars = [], 0
+    if part:
+        yield part
 
 
 def _place(batch: BatchRecord) -> tuple[int, str]:

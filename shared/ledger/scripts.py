@@ -24,10 +24,10 @@ def _table(name: str, moves: Mapping[Any, frozenset[Any]]) -> str:
     return f"local {name} = {{ {', '.join(rows)} }}"
 
 
-_AS_THEY_ARE = {"create", "create_batch", "claimable", "put_ask", "put_lexicon", "outlook"}
-"""What a full Redis refuses, and what only reads. All others lead to less in it: never refused."""
-_ACCEPTING = {"create", "create_batch"}
+_ACCEPTING = {"create", "create_batch", "stage_jobs"}
 """Scripts that accept jobs, and have a library of their own."""
+_AS_THEY_ARE = {*_ACCEPTING, "claimable", "put_ask", "put_lexicon", "outlook"}
+"""What a full Redis refuses, and what only reads. All others lead to less in it: never refused."""
 _LET_IN = "redis.call('DEL', 'kc:none')"
 """Redis looks for room only until a script's first write, and one that frees is always let in."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import redis
 
+from shared.ledger.batch_record import SLICE_JOBS
 from shared.ledger.scripts import script, text
 
 HELPING = 500
@@ -50,7 +51,7 @@ class Upkeep:
         self.client = client
         self._scripts: dict[str, Any] = {}
 
-    def _run(self, name: str, *args: int) -> Any:
+    def _run(self, name: str, *args: str | int) -> Any:
         if name not in self._scripts:
             self._scripts[name] = self.client.register_script(script(name))
         return self._scripts[name](args=args)
@@ -62,6 +63,15 @@ class Upkeep:
     def expire_jobs(self) -> int:
         """End open jobs past their deadline; return how many."""
         return int(self._run("expire_jobs"))
+
+    def cancel_batches(self) -> int:
+        """Finish canceling batches where the gateway has not, or not yet; return how many."""
+        ids = [text(row) for row in self.client.smembers("kc:canceling")]
+        for batch_id in ids:
+            at = 0
+            while at >= 0:
+                _, at = self._run("cancel_batch", batch_id, at, SLICE_JOBS)
+        return len(ids)
 
     def purge_audio(self, *, record_ttl_s: int) -> int:
         """Mark for sweeping the audio of jobs whose time to live is over; return how many."""

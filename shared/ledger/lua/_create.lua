@@ -1,8 +1,8 @@
 -- Shared by the scripts that accept jobs, one or many; comes after `_lib.lua`.
 
 -- Nil if so many jobs with so many characters may be accepted now, and then their owner's rate is
--- charged; else the verdict why not.
-local function admit(owner, limits, jobs, chars, now)
+-- charged, unless it is only `asking`; else the verdict why not.
+local function admit(owner, limits, jobs, chars, now, asking)
   -- Rate: the generic cell rate algorithm, a bucket one minute deep.
   local period = 60000 / limits.rate_per_min
   -- Never further ahead than the bucket is deep, though Redis's clock was set back.
@@ -21,6 +21,7 @@ local function admit(owner, limits, jobs, chars, now)
   if over('kc:queued_chars', limits.max_queued_chars) or queued_jobs + jobs > limits.max_queued_jobs then
     return { 'full', 0 }
   end
+  if asking then return nil end
   -- A rate beyond the clock's precision adds nothing to it, and Redis takes no time to live of 0.
   redis.call('SET', 'kc:rate_limit:' .. owner, tat + period, 'PX', math.max(1, math.ceil(tat + period - now)))
   return nil
@@ -67,54 +68,80 @@ local function take_source(uid, redo, input, deadline_s, words)
   end
 end
 
--- Writes an admitted job whose lexicons are resolved, all that it can be found by, and its place in
--- the plan queue. `words`: of a job with `redo`, from which of the script's
--- arguments on it is told what the other job's segments say.
-local function make_job(job, input, now, words)
-  local uid, owner, chars = job.uid, job.owner, job.input_chars
-  redis.call('HSET', job_key(uid), 'uid', uid, 'id', job.client_id or uid, 'owner', owner,
-    'status', 'queued', 'stage', '', 'created_ms', now, 'deadline_ms', now + job.deadline_s * 1000,
-    'ttl_s', job.ttl_s, 'input_chars', chars, 'lane', job.lane, 'share', job.share,
-    'spec', job.spec, 'engine', job.engine, 'payload', job.payload, 'total', 0, 'done', 0,
-    'reused', 0, 'audio_s', 0, 'planned', 0, 'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0,
-    'left', 0, 'unplanned', 0)
-  add_ahead(uid, 'unplanned', chars)
-  local bucket = 'kc:rate:' .. math.floor(now / 10000)
-  redis.call('HINCRBY', bucket, 'came.' .. job.lane, chars)
-  redis.call('EXPIRE', bucket, 180)
-  redis.call('HSET', 'kc:shares', owner, job.share)
-  if job.batch then redis.call('HSET', job_key(uid), 'batch', job.batch) end
-  if job.stand_in ~= nil then
-    redis.call('HSET', job_key(uid), 'stand_in', job.stand_in and 1 or 0)
-  end
-  if job.lexicons and job.lexicons[1] then
-    redis.call('HSET', job_key(uid), 'lexicons', table.concat(job.lexicons, ' '))
-    -- They stay until the job has ended, whatever becomes of their names.
-    for _, lexicon in ipairs(job.lexicons) do need_lexicon(string.match(lexicon, ':(%x+)$')) end
-  end
+-- What stands for a job of a batch until all of it is accepted: keys that no id leads to.
+local function staged(uid)
+  return 'staged:' .. uid
+end
+
+-- Writes what a job has for itself. `name`: its uid, or what stands for it until it is admitted.
+-- `words`: of a job with `redo`, from which of the script's arguments on it is told what the other
+-- job's segments say.
+local function write_job(name, job, input, words)
+  local key = job_key(name)
+  redis.call('HSET', key, 'uid', job.uid, 'id', job.client_id or job.uid, 'owner', job.owner,
+    'status', 'queued', 'stage', 'plan', 'ttl_s', job.ttl_s, 'input_chars', job.input_chars,
+    'lane', job.lane, 'share', job.share, 'spec', job.spec, 'engine', job.engine,
+    'payload', job.payload, 'total', 0, 'done', 0, 'reused', 0, 'audio_s', 0, 'planned', 0,
+    'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0, 'left', 0, 'unplanned', job.input_chars)
+  if job.batch then redis.call('HSET', key, 'batch', job.batch) end
+  if job.custom_id then redis.call('HSET', key, 'custom_id', job.custom_id) end
+  if job.stand_in ~= nil then redis.call('HSET', key, 'stand_in', job.stand_in and 1 or 0) end
   for _, warning in ipairs(job.warnings or {}) do
-    redis.call('RPUSH', job_key(uid, 'warnings'), warning)
-    redis.call('HINCRBY', job_key(uid), 'warnings_total', 1)
+    redis.call('RPUSH', job_key(name, 'warnings'), warning)
+    redis.call('HINCRBY', key, 'warnings_total', 1)
   end
   if job.webhook_url then
-    redis.call('HSET', job_key(uid), 'webhook_url', job.webhook_url, 'webhook_host',
-      job.webhook_host, 'webhook_events', job.webhook_events)
+    redis.call('HSET', key, 'webhook_url', job.webhook_url, 'webhook_host', job.webhook_host,
+      'webhook_events', job.webhook_events)
   end
   if job.redo then
-    take_source(uid, job.redo, input, job.deadline_s, words)
+    take_source(name, job.redo, input, job.deadline_s, words)
   else
-    redis.call('SET', job_key(uid, 'input'), input)
+    redis.call('SET', job_key(name, 'input'), input)
   end
-  redis.call('ZADD', 'kc:jobs:' .. owner, now, uid)
-  if job.custom_id then
-    redis.call('HSET', job_key(uid), 'custom_id', job.custom_id)
-    redis.call('ZADD', 'kc:custom:' .. owner .. ':' .. job.custom_id, now, uid)
+end
+
+-- Puts admitted jobs of one owner, written and with their lexicons resolved, where they are found
+-- and counted, and into the plan queue. At most 1,000: some commands name them all.
+local function enter_jobs(owner, share, jobs, now)
+  local chars, ahead, needs = 0, {}, {}
+  local listed, deadlines, queues = {}, {}, {}
+  for i, job in ipairs(jobs) do
+    local uid, ends = job.uid, now + job.deadline_s * 1000
+    redis.call('HSET', job_key(uid), 'created_ms', now, 'deadline_ms', ends)
+    if job.lexicons and job.lexicons[1] then
+      redis.call('HSET', job_key(uid), 'lexicons', table.concat(job.lexicons, ' '))
+      -- They stay until the job has ended, whatever becomes of their names.
+      for _, lexicon in ipairs(job.lexicons) do
+        local digest = string.match(lexicon, ':(%x+)$')
+        needs[digest] = (needs[digest] or 0) + 1
+      end
+    end
+    if job.custom_id then redis.call('ZADD', 'kc:custom:' .. owner .. ':' .. job.custom_id, now, uid) end
+    chars = chars + job.input_chars
+    ahead[job.lane] = (ahead[job.lane] or 0) + job.input_chars
+    listed[2 * i - 1], listed[2 * i] = now, uid
+    deadlines[2 * i - 1], deadlines[2 * i] = ends, uid
+    local queue = stage_queue(uid, 'plan')
+    queues[queue] = queues[queue] or {}
+    table.insert(queues[queue], now - (job.lane == 'interactive' and INTERACTIVE_HEAD_MS or 0))
+    table.insert(queues[queue], uid)
   end
-  redis.call('ZADD', 'kc:deadlines', now + job.deadline_s * 1000, uid)
+  local bucket = 'kc:rate:' .. math.floor(now / 10000)
+  for lane, of_lane in pairs(ahead) do
+    redis.call('HINCRBY', 'kc:ahead', lane .. '.unplanned', of_lane)
+    redis.call('HINCRBY', bucket, 'came.' .. lane, of_lane)
+  end
+  redis.call('EXPIRE', bucket, 180)
+  for digest, times in pairs(needs) do need_lexicon(digest, times) end
+  redis.call('HSET', 'kc:shares', owner, share)
+  redis.call('ZADD', 'kc:jobs:' .. owner, unpack(listed))
+  redis.call('ZADD', 'kc:deadlines', unpack(deadlines))
   redis.call('INCRBY', 'kc:queued_chars', chars)
   redis.call('INCRBY', 'kc:queued_chars:' .. owner, chars)
-  redis.call('INCR', 'kc:queued_jobs')
-  redis.call('HINCRBY', 'kc:jobs_by_status', 'queued', 1)
-  count('jobs_accepted')
-  enqueue_stage(uid, 'plan', now)
+  redis.call('INCRBY', 'kc:queued_jobs', #jobs)
+  redis.call('HINCRBY', 'kc:jobs_by_status', 'queued', #jobs)
+  count('jobs_accepted', #jobs)
+  for queue, places in pairs(queues) do redis.call('ZADD', queue, unpack(places)) end
+  ring('plan')
 end

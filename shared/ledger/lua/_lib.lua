@@ -314,8 +314,8 @@ local function lexicon_key(digest)
   return 'kc:lexicon:' .. digest
 end
 
-local function need_lexicon(digest)
-  redis.call('HINCRBY', lexicon_key(digest), 'needs', 1)
+local function need_lexicon(digest, times)
+  redis.call('HINCRBY', lexicon_key(digest), 'needs', times or 1)
 end
 
 local function spare_lexicon(digest)

@@ -42,7 +42,8 @@ if gone then return { gone, 0 } end
 local refused = admit(owner, limits, 1, job.input_chars, now)
 if refused then return refused end
 
-make_job(job, input, now, 4)
+write_job(uid, job, input, 4)
+enter_jobs(owner, job.share, { job }, now)
 if idempotency then
   redis.call('HSET', idempotency, 'uid', uid, 'payload', job.payload)
   redis.call('EXPIRE', idempotency, limits.idempotency_ttl_s)

@@ -1,6 +1,9 @@
 -- A batch and all its jobs, or the reason why not. ARGV: batch as JSON {id, owner, payload,
--- idempotency, metadata, webhook_…, jobs}, limits as JSON, then the input of each job. Answers
--- {verdict, id, seconds or what is missing, index of the job it is missing from}.
+-- idempotency, metadata, webhook_…, total, input_chars, share, jobs}, limits as JSON. Each of `jobs`
+-- is staged: {uid, lane, input_chars, deadline_s, custom_id, lexicons, warned}; without `jobs` it is
+-- only asked whether they would be accepted. Answers {verdict, id, seconds or what is missing, index
+-- of the job it is missing from}; `staged` for the verdict if all is well with a question, `gone` if
+-- what was staged is not there any more.
 local batch = cjson.decode(ARGV[1])
 local limits = cjson.decode(ARGV[2])
 local now = now_ms()
@@ -18,19 +21,27 @@ if idempotency then
   end
 end
 
-local chars = 0
-for i, job in ipairs(jobs) do
-  chars = chars + job.input_chars
-  local lexicons, missing = resolve_lexicons(owner, job.lexicons or {})
-  if missing then return { 'unknown_lexicon', '', missing, i - 1 } end
-  job.lexicons, job.batch = lexicons, id
+for i, job in ipairs(jobs or {}) do
+  if job.lexicons then
+    local lexicons, missing = resolve_lexicons(owner, job.lexicons)
+    if missing then return { 'unknown_lexicon', '', missing, i - 1 } end
+    job.lexicons = lexicons
+  end
 end
+local keys = {}
+for _, job in ipairs(jobs or {}) do
+  table.insert(keys, job_key(staged(job.uid)))
+  table.insert(keys, job_key(staged(job.uid), 'input'))
+end
+if jobs and redis.call('EXISTS', unpack(keys)) ~= #keys then return { 'gone', '' } end
 -- To the rate a batch is one request; what it brings is bounded by its characters and jobs.
-local refused = admit(owner, limits, #jobs, chars, now)
+local refused = admit(owner, limits, batch.total, batch.input_chars, now, not jobs)
 if refused then return { refused[1], '', refused[2] } end
+if not jobs then return { 'staged', '' } end
 
 redis.call('HSET', key, 'id', id, 'owner', owner, 'status', 'in_progress', 'created_ms', now,
-  'total', #jobs, 'open', #jobs, 'records', #jobs, 'input_chars', chars, 'metadata', batch.metadata)
+  'total', #jobs, 'open', #jobs, 'records', #jobs, 'input_chars', batch.input_chars,
+  'metadata', batch.metadata)
 if batch.webhook_url then
   redis.call('HSET', key, 'webhook_url', batch.webhook_url, 'webhook_host', batch.webhook_host,
     'webhook_events', batch.webhook_events)
@@ -43,8 +54,14 @@ if idempotency then
   redis.call('HSET', idempotency, 'uid', id, 'payload', batch.payload)
   redis.call('EXPIRE', idempotency, limits.idempotency_ttl_s)
 end
+local uids = {}
 for i, job in ipairs(jobs) do
-  make_job(job, ARGV[2 + i], now)
-  redis.call('RPUSH', batch_key(id, 'jobs'), job.uid)
+  uids[i] = job.uid
+  for _, part in ipairs(job.warned and { false, 'input', 'warnings' } or { false, 'input' }) do
+    redis.call('RENAME', job_key(staged(job.uid), part), job_key(job.uid, part))
+    redis.call('PERSIST', job_key(job.uid, part))
+  end
 end
+redis.call('RPUSH', batch_key(id, 'jobs'), unpack(uids))
+enter_jobs(owner, batch.share, jobs, now)
 return { 'created', id }
