@@ -11,7 +11,7 @@ from shared.ledger.states import BatchStatus
 BATCH_PREFIX = "batch_"
 
 SLICE_JOBS = 50
-"""Jobs of a batch that one script writes or ends: some milliseconds without Redis for all others."""
+"""Jobs of a batch that one script writes or ends: milliseconds in which Redis serves nobody."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
+from shared.ledger import batches, upkeep
 from shared.ledger.intake import Intake
 from shared.ledger.messages import SegmentClaim
 from shared.ledger.states import TERMINAL, DeliveryStatus
 from tests.integration.ledger.conftest import LedgerDriver
-from tests.integration.ledger.machine.clients import Clients, Regret, Wish, redos, regrets, wishes
+from tests.integration.ledger.machine.batches import (
+    BatchClients,
+    BatchRegret,
+    BatchWish,
+    batch_regrets,
+    batch_wishes,
+)
+from tests.integration.ledger.machine.clients import Regret, Wish, redos, regrets, wishes
 from tests.integration.ledger.machine.mishaps import Age, Fate, ages, fates
 from tests.integration.ledger.machine.picture import Picture
 from tests.integration.ledger.machine.promises import HOST_SLOTS, check_moment
@@ -37,15 +45,23 @@ SETTINGS = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 
-Action = Wish | tuple[Wish, Wanted, Way] | Late | Fate | Regret | Age
+Action = Wish | BatchWish | tuple[Wish, Wanted, Way] | Late | Fate | Regret | BatchRegret | Age
 
 WORK = st.tuples(wishes, claims, ways)
 ACTIONS = st.sampled_from(
-    [wishes] * 2 + [WORK] * 10 + [lates] * 2 + [fates] + [regrets] * 2 + [redos] * 2 + [ages]
+    [wishes] * 2
+    + [batch_wishes] * 2
+    + [WORK] * 10
+    + [lates] * 2
+    + [fates]
+    + [regrets] * 2
+    + [redos] * 2
+    + [batch_regrets] * 3
+    + [ages]
 )
 
 
-class Everybody(Clients, Workers):
+class Everybody(BatchClients, Workers):
     """All of them on one ledger; in the end workers that nothing happens to finish what is left."""
 
     @initialize(calm=st.booleans())
@@ -59,6 +75,8 @@ class Everybody(Clients, Workers):
         match action:
             case Wish() if self.now.number("kc:queued_jobs") < OPEN_MOST:
                 self.submit(action)
+            case BatchWish() if self.now.number("kc:queued_jobs") < OPEN_MOST:
+                self.submit_batch(action)
             case (Wish() as wish, Wanted() as wanted, Way() as way):
                 if not self.work(wanted, way):
                     self.submit(wish)
@@ -71,6 +89,8 @@ class Everybody(Clients, Workers):
                     self.change_their_mind(action)
             case Regret() if not self.calm:
                 self.change_their_mind(action)
+            case BatchRegret() if not self.calm:
+                self.change_their_mind_of_a_batch(action)
             case Age() if not self.calm:
                 self.wait(action)
         self.end_of_what_is_bad()
@@ -93,6 +113,8 @@ class Everybody(Clients, Workers):
         now = Picture(self.client)
         check_moment(now)
         assert all(job["status"] in TERMINAL for job in now.jobs.values())
+        self.driver.upkeep.cancel_batches()
+        assert not self.client.exists("kc:canceling")
         assert {row["status"] for row in now.deliveries.values()} <= set(DeliveryStatus) - {
             DeliveryStatus.PENDING,
             DeliveryStatus.SENDING,
@@ -101,7 +123,7 @@ class Everybody(Clients, Workers):
             now.under(place) for place in ("kc:queue:", "kc:due", "kc:sending", "kc:held")
         )
         assert not now.waiting()
-        assert self.told() == Counter(self.accepted.keys())
+        assert self.told() == Counter([*self.accepted, *self.batches])
 
     def bring_forward(self) -> None:
         """Have every webhook due that waits."""
@@ -135,7 +157,7 @@ class Everybody(Clients, Workers):
         return any((plan, batch, assembly, delivery))
 
     def told(self) -> Counter[str]:
-        """Return how often it was said of each job that it has ended."""
+        """Return how often it was said of each job, and each batch, that it has ended."""
         self.ended.ping()
         told: Counter[str] = Counter()
         while True:
@@ -149,7 +171,11 @@ class Everybody(Clients, Workers):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # Hypothesis takes up to five minutes to make a failing run short
-def test_every_order_of_all_scripts_keeps_what_the_ledger_promises(ledger: LedgerDriver) -> None:
+def test_every_order_of_all_scripts_keeps_what_the_ledger_promises(
+    ledger: LedgerDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in (batches, upkeep):
+        monkeypatch.setattr(part, "SLICE_JOBS", 1)  # so that much can happen between two
     with asyncio.Runner() as runner:
         client = redis.asyncio.Redis.from_url(ledger.url, decode_responses=True)
         try:

@@ -116,17 +116,19 @@ class Clients(Machine):
             if earlier is not None and earlier.uid in self.now.jobs:
                 same = earlier.payload == job.payload
                 return (Verdict.EXISTING if same else Verdict.CONFLICT), earlier.uid
+        refused = self.refusal(job.owner, 1, len(job.input), limits)
+        return (refused, None) if refused else (Verdict.CREATED, job.uid)
+
+    def refusal(self, owner: str, jobs: int, chars: int, limits: Limits) -> Verdict | None:
         waiting = [other for uid, other in self.accepted.items() if self.now.is_open(uid)]
         everybodys = sum(len(other.input) for other in waiting)
-        own = sum(len(other.input) for other in waiting if other.owner == job.owner)
+        own = sum(len(other.input) for other in waiting if other.owner == owner)
         # However long, it is taken when nothing else waits.
-        if own and own + len(job.input) > limits.key_max_queued_chars:
-            return Verdict.KEY_FULL, None
-        if everybodys and everybodys + len(job.input) > limits.max_queued_chars:
-            return Verdict.FULL, None
-        if len(waiting) >= limits.max_queued_jobs:
-            return Verdict.FULL, None
-        return Verdict.CREATED, job.uid
+        if own and own + chars > limits.key_max_queued_chars:
+            return Verdict.KEY_FULL
+        if everybodys and everybodys + chars > limits.max_queued_chars:
+            return Verdict.FULL
+        return Verdict.FULL if len(waiting) + jobs > limits.max_queued_jobs else None
 
     def some_job(self, pick: int) -> str:
         uids = list(self.accepted)

@@ -37,7 +37,8 @@ class Age:
 ages = st.builds(
     Age,
     what=st.sampled_from(
-        ["deadline"] * 3 + ["expire", "purge", "records", "forget", "doubt", "renew"]
+        ["deadline"] * 3
+        + ["expire", "purge", "records", "forget", "doubt", "renew", "cancel batches"]
     ),
     pick=picks,
     again=seldom,
@@ -107,6 +108,9 @@ class Mishaps(Machine):
             case "expire":
                 self.say(upkeep.expire_jobs, age.again)
                 assert 0 not in self.now.scores("kc:deadlines").values()
+            case "cancel batches":
+                self.say(upkeep.cancel_batches, age.again)
+                assert not self.now.members("kc:canceling")
             case "purge":
                 self.say(lambda: upkeep.purge_audio(record_ttl_s=0), age.again)
                 later = self.now.scores("kc:expiries").values()

@@ -31,6 +31,7 @@ NOISE = re.compile(
 """Keys that tell of time and of what was said, not of what is to be done."""
 
 JOB = re.compile(r"kc:job:(job_[0-9A-Z]+)$")
+BATCH = re.compile(r"kc:batch:(batch_[0-9A-Z]+)$")
 DELIVERY = re.compile(r"kc:delivery:(msg_[0-9A-Z_]+)$")
 
 Row = dict[str, str]
@@ -53,7 +54,9 @@ class Picture:
 
     Attributes:
         jobs: their hashes by uid.
+        batches: their hashes by id.
         deliveries: their hashes by id.
+        staged: keys of jobs that are written and not accepted.
         held: who holds what; the worker of an assembly is left out.
         rung: stages whose wake-up was sent since the last picture.
     """
@@ -70,7 +73,9 @@ class Picture:
             else:
                 self._rows[key] = set(value) if kind == "set" else value
         self.jobs = self._named(JOB)
+        self.batches = self._named(BATCH)
         self.deliveries = self._named(DELIVERY)
+        self.staged = {key for key in self._rows if key.startswith("kc:job:staged:")}
         self.rung = {stage.value for stage in Stage if stage.queue in self._rows}
         self.held: dict[Item, list[str]] = {}
         for key, items in self.under("kc:held:"):

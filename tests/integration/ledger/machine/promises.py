@@ -6,6 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from shared.ledger.states import TERMINAL, DeliveryStatus, JobStatus, SegmentStatus
+from tests.integration.ledger.machine.batch_promises import (
+    check_batch_deliveries,
+    check_batch_steps,
+    check_batches,
+)
 from tests.integration.ledger.machine.picture import Picture, Row
 
 ATTEMPTS_MAX = 3
@@ -24,6 +29,7 @@ def check_moment(now: Picture) -> None:
             check_open(now, uid, job)
     check_lanes(now)
     check_leases(now)
+    check_batches(now)
     check_deliveries(now)
     check_audio(now)
 
@@ -165,7 +171,7 @@ def check_leases(now: Picture) -> None:
 
 
 def check_deliveries(now: Picture) -> None:
-    known: set[str] = set()
+    known = check_batch_deliveries(now)
     for uid, job in now.jobs.items():
         ids = now.list(f"kc:job:{uid}:deliveries")
         event = f"job.{job['status']}"
@@ -232,6 +238,7 @@ def check_step(
     for name, row in after.deliveries.items():
         if name in before.deliveries:
             check_delivery_step(before.deliveries[name], row, back)
+    check_batch_steps(before, after)
     check_rings(before, after)
 
 
