@@ -18,7 +18,7 @@ from shared.ledger.states import BatchStatus, JobStatus
 from tests.integration.ledger.conftest import LIMITS, LedgerDriver
 
 MANY = 3 * SLICE_JOBS + 1
-AS_THE_RELEASE_BEFORE_WROTE_IT = {
+AS_THE_RELEASE_BEFORE_WROTE_IT: dict[Any, Any] = {
     "id": "batch_" + "0" * 26,
     "owner": "local",
     "status": "in_progress",
@@ -58,7 +58,7 @@ def create(ledger: LedgerDriver, batch: NewBatch, limits: Limits = LIMITS) -> Ba
     return answer
 
 
-def keys(ledger: LedgerDriver) -> set[bytes]:
+def keys(ledger: LedgerDriver) -> set[Any]:
     return set(ledger.client.keys("*"))
 
 
@@ -160,7 +160,7 @@ def test_a_batch_of_the_release_before_is_read_and_goes_to_its_end(ledger: Ledge
     batch_id = AS_THE_RELEASE_BEFORE_WROTE_IT["id"]
     uid = ledger.accept("Hello.")
     ledger.client.hset(f"kc:job:{uid}", "batch", batch_id)
-    ledger.client.hset(f"kc:batch:{batch_id}", mapping=dict(AS_THE_RELEASE_BEFORE_WROTE_IT))
+    ledger.client.hset(f"kc:batch:{batch_id}", mapping=AS_THE_RELEASE_BEFORE_WROTE_IT)
     ledger.client.rpush(f"kc:batch:{batch_id}:jobs", uid)
     ledger.client.zadd("kc:batches:local", {batch_id: 1_790_000_000_000})
     ledger.client.hincrby("kc:batches_by_status", "in_progress", 1)

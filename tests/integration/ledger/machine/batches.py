@@ -180,7 +180,10 @@ class BatchClients(Clients):
             """See the ledger without them."""
 
     def new_batch(self, wish: BatchWish) -> NewBatch:
-        hook = {"webhook_url": f"https://{wish.host}/", "webhook_host": wish.host}
+        hook: dict[str, Any] = {
+            "webhook_url": f"https://{wish.host}/",
+            "webhook_host": wish.host,
+        }
         jobs: list[NewJob] = [
             self.driver.new_job(
                 text,
