@@ -8,7 +8,7 @@ other. The generator is `wrk` where it is installed, and `benchmarks.load` where
 the fixed rate, which `wrk` has not. No worker runs: jobs are recorded, admitted and rung for, and
 wait; once 32 wake-ups wait too, the gateway sends no more, as it would in front of a backlog.
 A second figure takes the wake-ups away, so that every job sends one. A job counts when it was
-answered 202 and stands in the ledger.
+answered 202 and stands in the ledger. Last, batches of a thousand jobs: `benchmarks.batches`.
 """
 
 import json
@@ -25,6 +25,7 @@ from typing import Any
 
 import redis
 
+from benchmarks.batches import MOST_HELD_MS, RATE, batches_table, measure_batches
 from benchmarks.corpus import Length, describe, select
 from benchmarks.report import Report, Table, Target, options, spread
 from benchmarks.rig import bench, cpu_s, pin, run_module, settings_for, workplace
@@ -226,6 +227,12 @@ def measure(folder: Path, body: str, text: str, connections: int, *, quick: bool
             "gateway_cpu_share": (cpu_s(pid) - cpu_before) / answer["took_s"],
             "wait_ms": spread(answer["wait_ms"]),
         }
+        found["batches"] = measure_batches(
+            made.url,
+            ledger,
+            lambda seconds: load.generate(seconds, connections=16, rate=RATE),
+            quick=quick,
+        )
     return found
 
 
@@ -288,7 +295,13 @@ def main() -> None:
             ],
         )
     )
+    report.tables.append(batches_table(found["batches"]))
     report.targets += [
+        Target(
+            "longest script of a batch of 1,000 jobs, ms",
+            max(row["held_ms"] for row in found["batches"][1:]),
+            most=MOST_HELD_MS,
+        ),
         Target("accepted a second beside `.delay`, one core each", ratio, least=LEAST_RATIO),
         Target("p99 to a 202, ms", wait["p99"], most=MOST_P99_MS),
     ]

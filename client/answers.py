@@ -249,7 +249,7 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryList:
-    """A job's webhooks."""
+    """A job's webhooks, or a batch's."""
 
     data: tuple[Delivery, ...] = ()
     raw: Mapping[str, Any] = raw_field()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from client.answers import JobPage, raw_field
+from client.answers import DeliveryList, JobPage, raw_field
 from client.calls import Call, nothing, reader
 from client.errors import InvalidUse
 from client.requests import TEXTS, options_body
@@ -130,6 +130,11 @@ def cancel(batch: Batch | str) -> Call[Batch]:
     """End all jobs of a batch that have not ended."""
     lost = {"batch_terminal": get(batch)}
     return Call("POST", f"{_path(batch)}/cancel", reader(Batch), after_loss=lost)
+
+
+def deliveries(batch: Batch | str) -> Call[DeliveryList]:
+    """List a batch's own webhooks."""
+    return Call("GET", f"{_path(batch)}/deliveries", reader(DeliveryList))
 
 
 def delete(batch: Batch | str) -> Call[None]:

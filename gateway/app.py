@@ -51,6 +51,7 @@ from shared.ledger.asks import Asks
 from shared.ledger.batches import Batches
 from shared.ledger.intake import Intake
 from shared.ledger.lexicons import Lexicons
+from shared.ledger.outbox import Outbox
 from shared.lookup import Resolver, system_resolver
 from shared.settings import Settings
 from shared.storage import open_storage
@@ -100,6 +101,7 @@ def create_app(
             asks=Asks(intake.client, endings),
             encoders=Encoders(settings),
             batches=Batches(intake.client),
+            outbox=Outbox(intake.client),
             pace=Pace(intake),
             engine=KnownEngine(intake),
             draining=asyncio.Event(),

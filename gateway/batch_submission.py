@@ -25,7 +25,7 @@ log = structlog.get_logger()
 MAX_WEBHOOKS = 8
 """Different webhook addresses of a batch's jobs: each is looked up while the client waits."""
 
-BREATH = 16
+BREATH = 4
 """Items checked before the event loop has its turn."""
 
 

@@ -96,7 +96,7 @@ class BatchNotFound(NotFound):
 
 
 class DeliveryNotFound(NotFound):
-    """The job has no delivery of that id."""
+    """The job, or the batch, has no delivery of that id."""
 
     code = "delivery_not_found"
 

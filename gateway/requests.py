@@ -4,6 +4,7 @@ import json
 import math
 import re
 from enum import StrEnum
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -295,10 +296,17 @@ class JobRequest(_Strict):
         that a request is still itself after an upgrade.
         """
         fields = self.model_dump(mode="json")
-        for name, field in type(self).model_fields.items():
-            if name not in _FIRST_FIELDS and getattr(self, name) == field.get_default():
+        for name, default in _later_defaults(type(self)):
+            if getattr(self, name) == default:
                 del fields[name]
         return json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()
+
+
+@cache
+def _later_defaults(model: type[BaseModel]) -> list[tuple[str, Any]]:
+    # Once a class: pydantic reads a factory's signature anew each time it is asked for a default.
+    fields = model.model_fields.items()
+    return [(name, field.get_default()) for name, field in fields if name not in _FIRST_FIELDS]
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -343,7 +343,7 @@ class Delivery(_Shape):
 
 
 class DeliveryList(_Shape):
-    """The webhook deliveries of a job."""
+    """The webhook deliveries of a job, or of a batch."""
 
     object: Literal["list"]
     data: list[Delivery]

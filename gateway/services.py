@@ -19,6 +19,7 @@ from shared.ledger.asks import Asks
 from shared.ledger.batches import Batches
 from shared.ledger.intake import Intake
 from shared.ledger.lexicons import Lexicons
+from shared.ledger.outbox import Outbox
 from shared.lookup import Resolver
 from shared.settings import Settings
 from shared.storage import Storage
@@ -47,6 +48,7 @@ class Services:
     asks: Asks
     encoders: Encoders
     batches: Batches
+    outbox: Outbox
     pace: Pace
     engine: KnownEngine
     draining: asyncio.Event

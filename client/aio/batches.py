@@ -8,7 +8,7 @@ import anyio
 
 from client import batches
 from client.aio.sender import AsyncSender
-from client.answers import Job
+from client.answers import Delivery, Job
 from client.batches import Batch
 from client.errors import WaitTimedOut
 
@@ -64,6 +64,10 @@ class AsyncBatches:
     async def cancel(self, batch: Batch | str) -> Batch:
         """End all jobs of a batch that have not ended."""
         return await self._sender.send(batches.cancel(batch))
+
+    async def deliveries(self, batch: Batch | str) -> tuple[Delivery, ...]:
+        """Return what became of a batch's own webhook."""
+        return (await self._sender.send(batches.deliveries(batch))).data
 
     async def delete(self, batch: Batch | str) -> None:
         """Remove a batch that has ended, with all its jobs and all they left."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from client import batches
-from client.answers import Job
+from client.answers import Delivery, Job
 from client.batches import Batch
 from client.errors import WaitTimedOut
 from client.sync.sender import Sender
@@ -60,6 +60,10 @@ class Batches:
     def cancel(self, batch: Batch | str) -> Batch:
         """End all jobs of a batch that have not ended."""
         return self._sender.send(batches.cancel(batch))
+
+    def deliveries(self, batch: Batch | str) -> tuple[Delivery, ...]:
+        """Return what became of a batch's own webhook."""
+        return self._sender.send(batches.deliveries(batch)).data
 
     def delete(self, batch: Batch | str) -> None:
         """Remove a batch that has ended, with all its jobs and all they left."""

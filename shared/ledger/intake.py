@@ -10,10 +10,10 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from shared.ledger.outlook import Outlook, Places
-from shared.ledger.records import DeliveryRecord, JobRecord, NewJob, SegmentRecord
+from shared.ledger.records import JobRecord, NewJob, SegmentRecord
 from shared.ledger.redo import KeptSegment
 from shared.ledger.scripts import script
-from shared.ledger.states import DeliveryStatus, JobStatus, Lane
+from shared.ledger.states import JobStatus, Lane
 from shared.ledger.upkeep import Backlog
 from shared.manifest import EngineManifest, EngineStamp
 
@@ -388,25 +388,6 @@ class Intake:
         status = await self._run("delete", uid)
         return JobStatus(status) if status else None
 
-    async def deliveries(self, uid: str) -> list[DeliveryRecord]:
-        """Return the job's webhook deliveries with their attempts."""
-        ids = await cast(
-            "Awaitable[list[str]]", self.client.lrange(f"kc:job:{uid}:deliveries", 0, -1)
-        )
-        found = []
-        for delivery_id in ids:
-            key = f"kc:delivery:{delivery_id}"
-            row = await cast("Awaitable[dict[str, str]]", self.client.hgetall(key))
-            entries = await cast("Awaitable[list[str]]", self.client.lrange(f"{key}:log", 0, -1))
-            if row:
-                found.append(_delivery(row, entries))
-        return found
-
-    async def replay(self, uid: str, delivery_id: str) -> DeliveryStatus | None:
-        """Send a finished delivery again; return its status before, or None if unknown."""
-        status = await self._run("replay_delivery", uid, delivery_id)
-        return DeliveryStatus(status) if status else None
-
     # The cluster
 
     async def backlog(self) -> Backlog:
@@ -464,18 +445,3 @@ class Intake:
 
 def _place(job: JobRecord) -> tuple[int, str]:
     return round(job.created_at * 1000), job.uid
-
-
-def _delivery(row: dict[str, str], entries: Sequence[str]) -> DeliveryRecord:
-    pending = row["status"] == DeliveryStatus.PENDING
-    return DeliveryRecord(
-        id=row["id"],
-        job=row["job"],
-        event=row["event"],
-        url=row["url"],
-        status=DeliveryStatus(row["status"]),
-        attempts=int(row["attempts"]),
-        created_at=float(row["created_ms"]) / 1000,
-        next_attempt_at=float(row["next_ms"]) / 1000 if pending else None,
-        log=tuple(json.loads(entry) for entry in entries),
-    )

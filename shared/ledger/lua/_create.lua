@@ -122,7 +122,7 @@ local function enter_jobs(owner, share, jobs, now)
     ahead[job.lane] = (ahead[job.lane] or 0) + job.input_chars
     listed[2 * i - 1], listed[2 * i] = now, uid
     deadlines[2 * i - 1], deadlines[2 * i] = ends, uid
-    local queue = stage_queue(uid, 'plan')
+    local queue = job.redo and stage_queue(uid, 'plan') or 'kc:queue:plan'
     queues[queue] = queues[queue] or {}
     table.insert(queues[queue], now - (job.lane == 'interactive' and INTERACTIVE_HEAD_MS or 0))
     table.insert(queues[queue], uid)

@@ -38,6 +38,7 @@ def test_a_batch_goes_its_way(cluster: KokoroCluster) -> None:
     assert made.id in {batch.id for batch in cluster.batches.list()}
     with pytest.raises(Conflict):
         cluster.batches.cancel(made)
+    assert cluster.batches.deliveries(made) == ()
     cluster.batches.delete(made)
     with pytest.raises(NotFound):
         cluster.batches.get(made)
@@ -55,6 +56,7 @@ def test_a_batch_is_canceled_and_awaited(url: str, whole: FaultCluster) -> None:
             assert [job.status async for job in cluster.batches.jobs(made)] == ["canceled"] * 2
             assert made.id in [batch.id async for batch in cluster.batches.list()]
             assert (await cluster.batches.get(made.id)).ended
+            assert await cluster.batches.deliveries(made.id) == ()
             await cluster.batches.delete(made)
 
     asyncio.run(use())

@@ -1,5 +1,6 @@
 """What became of a job's webhooks, and sending one again."""
 
+from gateway.schemas import Delivery
 from shared.ledger.states import DeliveryStatus
 from tests.integration.gateway.conftest import Cluster, Starter
 
@@ -70,3 +71,28 @@ def test_deleting_a_job_while_its_webhook_is_sent_frees_the_hosts_slot(cluster: 
 def test_a_private_network_that_was_opened_may_be_told(start: Starter) -> None:
     cluster = start(webhook_allow_private="127.0.0.0/8", webhook_ports="*")
     cluster.submit(webhook={"url": "http://127.0.0.1:9000/hook"})
+
+
+def test_a_batchs_deliveries_are_listed_and_sent_again_as_a_jobs_are(cluster: Cluster) -> None:
+    hook = {"url": "https://public.example/hook"}
+    body = {"items": [{"input": "One."}, {"input": "Two.", "webhook": HOOK}], "webhook": hook}
+    batch = cluster.http.post("/v1/batches", json=body).json()
+    url = f"/v1/batches/{batch['id']}/deliveries"
+    assert cluster.http.get(url).json() == {"object": "list", "data": []}
+    cluster.http.post(f"/v1/batches/{batch['id']}/cancel")
+    (delivery,) = cluster.http.get(url).json()["data"]
+    Delivery.model_validate(delivery)
+    assert (delivery["event"], delivery["status"]) == ("batch.canceled", "pending")
+    pending = cluster.http.post(f"{url}/{delivery['id']}/replay")
+    assert cluster.error(pending, 409)["code"] == "delivery_pending"
+    cluster.deliver(DeliveryStatus.EXHAUSTED)
+    cluster.redis.delete("kc.deliver")
+    again = cluster.http.post(f"{url}/{delivery['id']}/replay")
+    assert (again.status_code, again.json()["status"]) == (202, "pending")
+    assert cluster.redis.llen("kc.deliver") == 1
+    for missing in ("msg_none_0", "x" * 200, "%C3%A4"):
+        answer = cluster.http.post(f"{url}/{missing}/replay")
+        assert cluster.error(answer, 404)["code"] == "delivery_not_found"
+    (other, _) = cluster.http.get(f"/v1/batches/{batch['id']}/jobs").json()["data"]
+    answer = cluster.http.post(f"/v1/jobs/{other['id']}/deliveries/{delivery['id']}/replay")
+    assert cluster.error(answer, 404)["code"] == "delivery_not_found"

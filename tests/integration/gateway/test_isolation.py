@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ WITHOUT_A_JOBS_ID = {
     ("DELETE", "/v1/batches/{batch_id}"): "test_another_keys_batch_is_as_one_that_never_was",
     ("GET", "/v1/batches/{batch_id}/jobs"): "test_another_keys_batch_is_as_one_that_never_was",
     ("POST", "/v1/batches/{batch_id}/cancel"): "test_another_keys_batch_is_as_one_that_never_was",
+    ("GET", "/v1/batches/{batch_id}/deliveries"): (
+        "test_another_keys_batch_is_as_one_that_never_was"
+    ),
+    ("POST", "/v1/batches/{batch_id}/deliveries/{delivery_id}/replay"): (
+        "test_another_keys_batch_is_as_one_that_never_was"
+    ),
+    ("GET", "/v1/usage"): "test_no_usage_of_another_key_is_told",
     ("GET", "/v1/lexicons"): "test_no_list_shows_another_keys_lexicons",
     ("GET", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
     ("PUT", "/v1/lexicons/{name}"): "test_no_list_shows_another_keys_lexicons",
@@ -275,6 +283,11 @@ def test_no_list_shows_another_keys_jobs(two: Two) -> None:
         assert answer.json() == {"object": "list", "data": [], "has_more": False, "after": None}
 
 
+def test_no_usage_of_another_key_is_told(two: Two) -> None:
+    assert two.owner.get("/v1/usage").json()["data"] != []
+    assert two.other.get("/v1/usage").json()["data"] == []
+
+
 def test_no_list_shows_another_keys_lexicons(two: Two) -> None:
     words = {"entries": [{"word": WORD, "phonemes": "kˈɑn"}]}
     assert two.owner.put(f"/v1/lexicons/{SHARED_NAME}", json=words).status_code == 200
@@ -321,13 +334,26 @@ def test_a_held_answer_is_about_ones_own_job(two: Two) -> None:
 
 def test_another_keys_batch_is_as_one_that_never_was(two: Two) -> None:
     again = {"Idempotency-Key": "one-for-both"}
-    body = {"items": [{"input": "The same to the letter."}]}
+    body = {"items": [{"input": "The same to the letter."}], "webhook": {"url": HOOK}}
     theirs = two.owner.post("/v1/batches", json=body, headers=again).json()
+    ended = two.owner.post("/v1/batches", json=body).json()
+    assert two.owner.post(f"/v1/batches/{ended['id']}/cancel").status_code == 202
+    (delivery,) = two.owner.get(f"/v1/batches/{ended['id']}/deliveries").json()["data"]
     before = two.snapshot()
-    for method, tail in (("GET", ""), ("GET", "/jobs"), ("POST", "/cancel"), ("DELETE", "")):
+    ways = (
+        ("GET", ""),
+        ("GET", "/jobs"),
+        ("GET", "/deliveries"),
+        ("POST", "/deliveries/{delivery_id}/replay"),
+        ("POST", "/cancel"),
+        ("DELETE", ""),
+    )
+    for batch, (method, tail) in product((theirs, ended), ways):
         template = "/v1/batches/{batch_id}" + tail
-        answer = ask(two.other, method, template, {"batch_id": theirs["id"]}, {})
-        assert answer == ask(two.other, method, template, {"batch_id": new_uid("batch_")}, {})
+        ids = {"batch_id": batch["id"], "delivery_id": delivery["id"]}
+        answer = ask(two.other, method, template, ids, {})
+        nowhere = {**ids, "batch_id": new_uid("batch_")}
+        assert answer == ask(two.other, method, template, nowhere, {})
         assert answer[0] == 404
     assert two.other.get("/v1/batches").json()["data"] == []
     assert two.snapshot() == before

@@ -6,6 +6,7 @@ import pytest
 
 from shared.errors import IllegalTransition, LostLease
 from shared.ledger.messages import DeliveryClaim
+from shared.ledger.outbox import Outbox
 from shared.ledger.states import DeliveryStatus
 from shared.ledger.work import WorkLedger
 from tests.integration.ledger.conftest import LedgerDriver
@@ -68,7 +69,7 @@ def test_a_retry_waits_its_time(ledger: LedgerDriver) -> None:
     again = claim(worker)
     assert again.attempt == 2
     worker.record_attempt(again, status=DeliveryStatus.DELIVERED, next_s=0, entry={"status": 204})
-    (delivery,) = ledger.ask(lambda intake: intake.deliveries(uid))
+    (delivery,) = ledger.ask(lambda intake: Outbox(intake.client).deliveries(uid))
     assert delivery.status is DeliveryStatus.DELIVERED
     assert [entry["status"] for entry in delivery.log] == [500, 204]
 
@@ -95,12 +96,15 @@ def test_a_finished_delivery_can_be_replayed_and_a_pending_one_not(ledger: Ledge
     uid = with_webhook(ledger)
     worker = ledger.worker("d/1")
     found = claim(worker)
-    replay = ledger.ask(lambda intake: intake.replay(uid, found.id))
+    replay = ledger.ask(lambda intake: Outbox(intake.client).replay(uid, found.id))
     assert replay is DeliveryStatus.SENDING
     worker.record_attempt(found, status=DeliveryStatus.EXHAUSTED, next_s=0, entry={})
-    assert ledger.ask(lambda intake: intake.replay(uid, found.id)) is DeliveryStatus.EXHAUSTED
+    assert (
+        ledger.ask(lambda intake: Outbox(intake.client).replay(uid, found.id))
+        is DeliveryStatus.EXHAUSTED
+    )
     assert claim(worker).id == found.id
-    assert ledger.ask(lambda intake: intake.replay("job_other", found.id)) is None
+    assert ledger.ask(lambda intake: Outbox(intake.client).replay("job_other", found.id)) is None
 
 
 def test_an_illegal_move_raises(ledger: LedgerDriver) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.ledger.intake import Limits, Submission, Verdict
+from shared.ledger.outbox import Outbox
 from shared.ledger.records import NewJob
 from shared.ledger.redo import Redo, Said, Source
 from shared.ledger.states import TERMINAL, DeliveryStatus, JobStatus, Lane
@@ -192,7 +193,8 @@ class Clients(Machine):
             return
         row = rows[pick % len(rows)]
         found: list[DeliveryStatus | None] = []
-        self.say(self.asking(lambda: self.intake.replay(row["job"], row["id"]), found), again)
+        outbox = Outbox(self.intake.client)
+        self.say(self.asking(lambda: outbox.replay(row["job"], row["id"]), found), again)
         assert found[0] == row["status"]
         if row["status"] != DeliveryStatus.SENDING:
             assert self.now.deliveries[row["id"]]["status"] == DeliveryStatus.PENDING
