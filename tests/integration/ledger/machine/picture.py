@@ -26,7 +26,8 @@ return cjson.encode({ t[1] * 1000 + math.floor(t[2] / 1000), rows })
 """Reads everything and takes the wake-ups, as workers that find nothing to do would."""
 
 NOISE = re.compile(
-    r"kc:(token|claims|totals|durations|batch_sizes|audio_used|pace|speech|encode|(rate|rate_limit|alive):.*)$"
+    r"kc:(token|claims|totals|durations|reconciled|batch_sizes|audio_used|pace|speech|encode|"
+    r"(rate|rate_limit|alive):.*)$"
 )
 """Keys that tell of time and of what was said, not of what is to be done."""
 
