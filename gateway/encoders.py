@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 STREAMS_MOST = 256
 """Streams of one gateway at a time; each costs its encoder some work and a segment's audio."""
+STARTS_MOST = 2
+"""Children tried in a row before a stream hears that there is none."""
 AGAIN_FIRST_S, AGAIN_MOST_S, PATIENCE_S = 0.1, 2.0, 30.0
 """How a segment that storage does not give is asked for again, and for how long."""
 
@@ -124,13 +126,19 @@ class Encoders:
                 await lost.end()
             free = [child for child in self._children if not child.streams]
             if not free and len(self._children) < self._settings.live_encoders:
-                try:
-                    self._children.append(await start_child(self._settings))
-                except (EncoderLost, OSError) as error:
-                    log.error("encoder does not start", action="encode", error=str(error)[:200])
-                    if not self._children:
-                        raise EncoderUnavailable() from error
+                await self._start_one()
             return min(self._children, key=lambda child: child.streams)
+
+    async def _start_one(self) -> None:
+        """Start a child; one that is killed while it starts says nothing of the next."""
+        for left in reversed(range(STARTS_MOST)):
+            try:
+                self._children.append(await start_child(self._settings))
+                return
+            except (EncoderLost, OSError) as error:
+                log.error("encoder does not start", action="encode", error=str(error)[:200])
+                if not left and not self._children:
+                    raise EncoderUnavailable() from error
 
     async def stop(self) -> None:
         """End all children."""

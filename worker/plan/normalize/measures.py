@@ -50,8 +50,12 @@ _UNITS = {
     "किग्रा": "mass-kilogram",
 }
 _NUMBER = r"\d{1,12}(?:[.,]\d{1,12})*"
+# Vowel signs end a Hindi word, and are no `\w`.
+_WORD = r"\w\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
 _NAMES = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-_MEASURE = re.compile(rf"(?<![\w.,$€£¥₹])({_NUMBER})([\s\u202f]?)({_NAMES})(?![\w²³/'’°])")
+_MEASURE = re.compile(
+    rf"(?<![{_WORD}.,$€£¥₹])({_NUMBER})([\s\u202f]?)({_NAMES})(?![{_WORD}²³/'’°])"
+)
 _MONEY: dict[Language, dict[str, tuple[str, str]]] = {
     # English G2P knows $, £ and € before a number.
     Language.AMERICAN_ENGLISH: {"¥": ("yen", "yen"), "₹": ("rupee", "rupees")},
@@ -78,8 +82,8 @@ _MONEY: dict[Language, dict[str, tuple[str, str]]] = {
     },
 }  # fmt: skip
 _SIGN = r"R\$|[$€£¥₹]"
-_SIGN_BEFORE = re.compile(rf"(?<![\w$€£¥₹])({_SIGN})\s?({_NUMBER})(?![\w%])")
-_SIGN_AFTER = re.compile(rf"(?<![\w.,$€£¥₹])({_NUMBER})[\s\u202f]?([€£¥₹$])(?![\w$€£¥₹])")
+_SIGN_BEFORE = re.compile(rf"(?<![{_WORD}$€£¥₹])({_SIGN})\s?({_NUMBER})(?![{_WORD}%])")
+_SIGN_AFTER = re.compile(rf"(?<![{_WORD}.,$€£¥₹])({_NUMBER})[\s\u202f]?([€£¥₹$])(?![{_WORD}$€£¥₹])")
 
 
 def changes(text: str, language: Language) -> Iterator[Change]:
