@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from client.answers import Chapter, Job, Segment
-from client.cli.exits import Exit, exit_code
+from client.cli.exits import Exit, UsageError, exit_code
 from client.cli.output import (
     clock,
     duration,
@@ -106,6 +106,11 @@ def quotes(cluster: KokoroCluster, job: Job, text: str | None) -> dict[int, str]
     """Return what each segment says: quoted from the text, else from the job's captions if any."""
     said: dict[int, str] = {}
     if text is not None:
+        if job.redo_of is None and len(text) != job.input_chars:
+            raise UsageError(
+                f"That is not the text of {job.id}, which has {job.input_chars} characters and not "
+                f"{len(text)}. What a document was read as, only captions tell."
+            )
         for segment in job.segments or ():
             span = segment.text
             said[segment.index] = " ".join(text[span.start : span.end].split()) if span else ""

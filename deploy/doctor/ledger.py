@@ -1,5 +1,6 @@
 """Redis: reached, safe, quick, with room, of its own, and of the same time."""
 
+import contextlib
 import statistics
 import time
 from collections.abc import Iterator
@@ -38,9 +39,10 @@ SAMPLES = 30
 
 def examine_redis(settings: Settings) -> Iterator[Finding]:
     """Look at Redis."""
-    where = _where(settings.redis_url)
+    url = _url(settings)
+    where = _where(url)
     try:
-        client = connect(settings.redis_url, retries=0, within_s=3.0)
+        client = connect(url, retries=0, within_s=3.0)
     except ValueError as error:
         yield Finding(AREA, "address", Verdict.ERROR, str(error), "Correct KC_REDIS_URL.")
         return
@@ -55,6 +57,16 @@ def examine_redis(settings: Settings) -> Iterator[Finding]:
         except (RedisError, OSError) as error:
             again = "Run the doctor again; look at Redis' log."
             yield Finding(AREA, "answers", Verdict.ERROR, f"It stopped answering: {error}", again)
+
+
+def _url(settings: Settings) -> str:
+    """Return the address: without one in the settings that of `up`'s own Redis, if it runs."""
+    if "redis_url" not in settings.model_fields_set:
+        own = f"redis://127.0.0.1:{settings.redis_port}/0"
+        with contextlib.suppress(RedisError, OSError), connect(own, retries=0, within_s=1.0) as up:
+            up.ping()
+            return own
+    return settings.redis_url
 
 
 def _where(url: str) -> str:

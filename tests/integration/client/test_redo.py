@@ -67,6 +67,9 @@ def test_a_segment_is_found_and_said_anew_from_the_shell(shell: Shell, whole: Fa
     (row,) = [row for row in rows if row.endswith(second)]
     quoted = shell.run("show", job, "--segments", "--text", "text.txt").text
     assert first in quoted
+    (shell.folder / "other.txt").write_text("Another text.")
+    other = shell.run("show", job, "--segments", "--text", "other.txt")
+    assert (other.code, "is not the text" in other.err) == (Exit.USAGE, True)
     index = row.split()[0]
     made = shell.run("redo", job, index, "Better", "said.", "--watch", "-o", "better.mp3")
     assert made.code == Exit.OK, made.err

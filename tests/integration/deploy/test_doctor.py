@@ -92,6 +92,14 @@ def test_a_redis_that_is_set_up_well_has_nothing_wrong(server: RedisServer) -> N
     assert str(server.port) in found["reached"].detail
 
 
+def test_without_an_address_it_is_the_one_that_up_started(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KC_REDIS_URL")
+    monkeypatch.setenv("KC_REDIS_PORT", str(server.port))
+    assert f":{server.port}/" in findings("redis")["reached"].detail
+
+
 def test_a_redis_that_loses_jobs_is_an_error_until_its_remedy_was_done(client: redis.Redis) -> None:
     client.config_set("appendonly", "no")
     client.config_set("maxmemory-policy", "allkeys-lru")
