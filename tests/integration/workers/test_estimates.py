@@ -57,6 +57,8 @@ def test_an_estimate_is_what_then_comes_of_the_job(cluster: Cluster, http: httpx
 
     speak("\n\n".join(PARAGRAPH.format(-n) for n in range(1, 20)))
     text = "\n\n".join(PARAGRAPH.format(n) for n in range(700))
+    # What the gateway knows of the cluster's pace is some seconds old.
+    cluster.wait(lambda: ask(http, text)["wait_s"] is not None)
     expected = ask(http, text)
     assert expected["sampled"]
     began = time.monotonic()
