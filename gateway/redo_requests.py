@@ -1,15 +1,23 @@
 """What a client may ask for when a segment is to be said anew, and reading it."""
 
 import json
-from typing import Annotated
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.requests import WebhookRequest, parse_json, read_json_body
-from shared.errors import InvalidInput, InvalidLexicon
+from gateway.requests import (
+    CustomId,
+    DeadlineSeconds,
+    LexiconNames,
+    Metadata,
+    Priority,
+    TtlSeconds,
+    WebhookRequest,
+    check_bounds,
+    parse_json,
+    read_json_body,
+)
 from shared.ledger.states import Lane
-from shared.lexicon import MAX_JOB_LEXICONS, check_reference
 from shared.settings import Settings
 
 MAX_REDO_CHARS = 10_000
@@ -45,51 +53,21 @@ class RedoRequest(BaseModel):
     )
     speed: float | None = Field(None, ge=0.25, le=4, description="Default: the segment's.")
     normalize: bool | None = Field(None, description="Default: as for the segment.")
-    lexicons: list[Annotated[str, Field(max_length=80)]] | None = Field(
+    lexicons: LexiconNames | None = Field(
         None,
-        max_length=MAX_JOB_LEXICONS,
         description="Default: those of the segment, in the versions it was spoken with.",
         examples=[["names", "products@3"]],
     )
     webhook: WebhookRequest | None = None
-    priority: Annotated[Lane, Field(strict=False)] = Field(
-        Lane.INTERACTIVE, description="`batch` gives way to `interactive` work."
-    )
-    deadline_s: int | None = Field(
-        None, ge=1, description="Seconds the job may take; then it is `expired`."
-    )
-    ttl_s: int | None = Field(None, ge=1, description="Seconds its audio is kept once finished.")
-    custom_id: str | None = Field(
-        None, min_length=1, max_length=64, description="Yours, to find the job by in lists."
-    )
-    metadata: dict[
-        Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
-    ] = Field(default_factory=dict, max_length=16, description="Handed back as it came.")
-
-    @field_validator("custom_id")
-    @classmethod
-    def _check_printable(cls, text: str | None) -> str | None:
-        if text is not None and not text.isprintable():
-            raise ValueError("only printable characters are allowed")
-        return text
-
-    @field_validator("lexicons")
-    @classmethod
-    def _check_lexicons(cls, lexicons: list[str] | None) -> list[str] | None:
-        names = [check_reference(lexicon).partition("@")[0] for lexicon in lexicons or ()]
-        if len(set(names)) != len(names):
-            raise InvalidLexicon("A lexicon is named twice.", param="lexicons")
-        return lexicons
+    priority: Priority = Lane.INTERACTIVE
+    deadline_s: DeadlineSeconds = None
+    ttl_s: TtlSeconds = None
+    custom_id: CustomId = None
+    metadata: Metadata = Field(default_factory=dict)
 
     def check_bounds(self, settings: Settings) -> None:
         """Raise `InvalidInput` for what this cluster's settings do not allow."""
-        for name, size, most, unit in (
-            ("input", len(self.input), settings.max_input_chars, "characters"),
-            ("deadline_s", self.deadline_s or 0, settings.job_deadline_max_s, "seconds"),
-            ("ttl_s", self.ttl_s or 0, settings.job_ttl_max_s, "seconds"),
-        ):
-            if size > most:
-                raise InvalidInput(f"{name}: at most {most} {unit} are allowed here.", param=name)
+        check_bounds(settings, "input", len(self.input), self.deadline_s, self.ttl_s)
 
     def canonical(self, uid: str, segment: int) -> bytes:
         """Return the request as bytes that are equal for requests that mean the same.

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from fastapi import Request
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -63,8 +64,68 @@ class _Strict(BaseModel):
 # Strict mode would want members of the enum, which JSON does not have.
 _Event = Annotated[Event, Field(strict=False)]
 _Format = Annotated[AudioFormat, Field(strict=False)]
-_Lane = Annotated[Lane, Field(strict=False)]
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _printable(text: str | None) -> str | None:
+    if text is not None and not text.isprintable():
+        raise ValueError("only printable characters are allowed")
+    return text
+
+
+def _named_once(lexicons: list[str]) -> list[str]:
+    names = [check_reference(lexicon).partition("@")[0] for lexicon in lexicons]
+    if len(set(names)) != len(names):
+        raise InvalidLexicon("A lexicon is named twice.", param="lexicons")
+    return lexicons
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+
+# Fields of every request that makes a job.
+Priority = Annotated[
+    Lane, Field(strict=False, description="`batch` gives way to `interactive` work.")
+]
+DeadlineSeconds = Annotated[
+    int | None, Field(ge=1, description="Seconds the job may take; then it is `expired`.")
+]
+TtlSeconds = Annotated[
+    int | None, Field(ge=1, description="Seconds its audio is kept once finished.")
+]
+CustomId = Annotated[
+    str | None,
+    Field(min_length=1, max_length=64, description="Yours, to find the job by in lists."),
+    AfterValidator(_printable),
+]
+Metadata = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(max_length=16, description="Handed back as it came."),
+]
+LexiconNames = Annotated[
+    list[Annotated[str, Field(max_length=80)]],
+    Field(max_length=MAX_JOB_LEXICONS),
+    AfterValidator(_named_once),
+]
+
+
+def check_bounds(
+    settings: Settings, text_field: str, chars: int, deadline_s: int | None, ttl_s: int | None
+) -> None:
+    """Raise `InvalidInput` for what this cluster's settings do not allow.
+
+    Args:
+        settings: of the cluster.
+        text_field: the name of the field that has the text.
+        chars: of the text.
+        deadline_s: as asked for.
+        ttl_s: as asked for.
+    """
+    for name, size, most, unit in (
+        (text_field, chars, settings.max_input_chars, "characters"),
+        ("deadline_s", deadline_s or 0, settings.job_deadline_max_s, "seconds"),
+        ("ttl_s", ttl_s or 0, settings.job_ttl_max_s, "seconds"),
+    ):
+        if size > most:
+            raise InvalidInput(f"{name}: at most {most} {unit} are allowed here.", param=name)
 
 
 _FIRST_FIELDS = frozenset(
@@ -161,19 +222,11 @@ class JobRequest(_Strict):
         False, description="Tell when each word is heard: all three kinds of captions."
     )
     webhook: WebhookRequest | None = None
-    priority: _Lane = Field(
-        Lane.INTERACTIVE, description="`batch` gives way to `interactive` work."
-    )
-    deadline_s: int | None = Field(
-        None, ge=1, description="Seconds the job may take; then it is `expired`."
-    )
-    ttl_s: int | None = Field(None, ge=1, description="Seconds its audio is kept once finished.")
-    custom_id: str | None = Field(
-        None, min_length=1, max_length=64, description="Yours, to find the job by in lists."
-    )
-    metadata: dict[
-        Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
-    ] = Field(default_factory=dict, max_length=16, description="Handed back as it came.")
+    priority: Priority = Lane.INTERACTIVE
+    deadline_s: DeadlineSeconds = None
+    ttl_s: TtlSeconds = None
+    custom_id: CustomId = None
+    metadata: Metadata = Field(default_factory=dict)
     normalize: bool = Field(
         True,
         description="Write out what would be misread: dates, times, measures, addresses, "
@@ -195,9 +248,8 @@ class JobRequest(_Strict):
         "`audio?partial=1` and single segments are as rendered. Default: as it is rendered.",
         examples=[-18.0],
     )
-    lexicons: list[Annotated[str, Field(max_length=80)]] = Field(
+    lexicons: LexiconNames = Field(
         default_factory=list,
-        max_length=MAX_JOB_LEXICONS,
         description="Your stored lexicons to speak with, `name` or `name@version`; the first that "
         "has a word decides. A later change to a lexicon does not change the job.",
         examples=[["names", "products@3"]],
@@ -227,21 +279,6 @@ class JobRequest(_Strict):
         if outputs is not None and not any(isinstance(name, AudioFormat) for name in outputs):
             raise ValueError("captions belong to audio: name at least one audio format too")
         return outputs
-
-    @field_validator("custom_id", "title", "author")
-    @classmethod
-    def _check_printable(cls, text: str | None) -> str | None:
-        if text is not None and not text.isprintable():
-            raise ValueError("only printable characters are allowed")
-        return text
-
-    @field_validator("lexicons")
-    @classmethod
-    def _check_lexicons(cls, lexicons: list[str]) -> list[str]:
-        names = [check_reference(lexicon).partition("@")[0] for lexicon in lexicons]
-        if len(set(names)) != len(names):
-            raise InvalidLexicon("A lexicon is named twice.", param="lexicons")
-        return lexicons
 
     @property
     def formats(self) -> tuple[AudioFormat, ...]:
@@ -280,14 +317,7 @@ class JobRequest(_Strict):
 
     def check_bounds(self, settings: Settings) -> None:
         """Raise `InvalidInput` for what this cluster's settings do not allow."""
-        for name, size, most in (
-            (self.text_field, self.text_chars, settings.max_input_chars),
-            ("deadline_s", self.deadline_s or 0, settings.job_deadline_max_s),
-            ("ttl_s", self.ttl_s or 0, settings.job_ttl_max_s),
-        ):
-            if size > most:
-                unit = "characters" if name == self.text_field else "seconds"
-                raise InvalidInput(f"{name}: at most {most} {unit} are allowed here.", param=name)
+        check_bounds(settings, self.text_field, self.text_chars, self.deadline_s, self.ttl_s)
 
     def canonical(self) -> bytes:
         """Return the request as bytes that are equal for requests that mean the same.
