@@ -4,7 +4,10 @@ Only for `worker.engines.espeak`; the library is the one that the package espeak
 """
 
 import _ctypes
+import contextlib
 import ctypes
+import os
+import shutil
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +52,7 @@ class Speech:
 @dataclass(frozen=True)
 class _Location:
     library: str
+    ours: str
     data: bytes
 
 
@@ -57,8 +61,7 @@ def speak(speech: Speech) -> tuple[NDArray[np.int16], int]:
 
     The library keeps hidden state (noise, flutter, phase) from one utterance to the next, which
     neither its seed nor `espeak_Terminate` resets. It is unloaded after each, so that an
-    utterance never depends on the one before; loading it again takes about a millisecond. (In a
-    process where misaki holds the library too it stays loaded, and its noise then varies.)
+    utterance never depends on the one before; loading it again takes about a millisecond.
 
     Raises:
         EngineFailed: the library reported an error.
@@ -123,22 +126,38 @@ def _location() -> _Location:
     try:
         import espeakng_loader  # noqa: PLC0415 - an optional dependency
 
-        return _Location(
-            espeakng_loader.get_library_path(), espeakng_loader.get_data_path().encode()
-        )
+        library = espeakng_loader.get_library_path()
+        return _Location(library, _own_copy(library), espeakng_loader.get_data_path().encode())
     except (ImportError, RuntimeError) as error:
         raise ModelUnavailable(
             f"The espeak-ng library is not installed ({error}): pip install espeakng-loader."
         ) from error
 
 
+def _own_copy(library: str) -> str:
+    """Return a path to a copy of the library that nobody else in this process loads.
+
+    misaki loads the package's own file and never lets go of it. A second handle on that file
+    would be the same library, which then could not be unloaded. The copy lives in memory and goes
+    with the process; where the system has no such files, the package's own file must do.
+    """
+    if not hasattr(os, "memfd_create"):
+        return library
+    copy = os.memfd_create("espeak-ng")
+    with open(copy, "wb", closefd=False) as target, open(library, "rb") as source:
+        shutil.copyfileobj(source, target)
+    return f"/proc/self/fd/{copy}"
+
+
 def _load() -> Any:
-    path = _location().library
+    with contextlib.suppress(OSError):  # a system may refuse to run what lies in memory only
+        return ctypes.CDLL(_location().ours)
     try:
-        return ctypes.CDLL(path)
+        return ctypes.CDLL(_location().library)
     except OSError as error:
         raise ModelUnavailable(
-            f"{path} cannot be loaded ({error}): reinstall espeakng-loader for this platform."
+            f"{_location().library} cannot be loaded ({error}): "
+            "reinstall espeakng-loader for this platform."
         ) from error
 
 

@@ -341,11 +341,14 @@ def test_readers_starve_nobody(cluster: Cluster) -> None:
     thread.start()
     try:
         pages = {f"p{i}.xhtml": f"<p>{'A sentence of words. ' * 4000}</p>" for i in range(20)}
-        accepted(cluster, Book(pages).to_bytes(), "book.epub")
+        for _ in range(50):  # a fast machine reads one in a tenth of a second
+            accepted(cluster, Book(pages).to_bytes(), "book.epub")
+            if len(took) > 20:
+                break
     finally:
         stop.set()
         thread.join(30)
-    assert len(took) > 5
+    assert len(took) > 20
     assert sorted(took)[len(took) // 2] < 0.25
 
 
