@@ -49,6 +49,7 @@ demo: $(VENV)/.local ## Run the cluster, speak one text into ./out, and end
 test: $(VENV)/.test ## Run every test that needs no GPU, against real Redis, Celery, HTTP and Chromium
 	@sh tests/browser/install_chromium.sh
 	@sh tests/observability/fetch_promtool.sh
+	@sh tests/integration/operations/fetch_redis_cli.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run the unit tests only
