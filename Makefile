@@ -13,11 +13,14 @@ SEED ?= 1
 ROWS ?=
 MINUTES ?= 10
 LEAK_KIB ?= 0
+# make observability: where your operators read docs/runbooks.md, and where the files go.
+RUNBOOKS ?=
+OBSERVABILITY ?= out/observability
 bench = @mkdir -p out/bench && $(BIN)/python -m benchmarks.$(1) --json out/bench/$(1)$(2).json $(3)
 short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-quick gpu-test faults screenshots soak bench bench-engine bench-system bench-gateway \
+.PHONY: help install up demo test test-quick gpu-test faults screenshots soak observability bench bench-engine bench-system bench-gateway \
 	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
@@ -67,6 +70,10 @@ screenshots: $(VENV)/.test ## Take the README's pictures anew, in the browser of
 
 soak: $(VENV)/.test ## Submit jobs under random kills and see what grows; MINUTES=10 SEED=1 LEAK_KIB=0
 	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --keep out/soak/kept --png out/soak/soak.png
+
+observability: ## Write alert rules and a dashboard that link to your runbooks; RUNBOOKS=https://…
+	$(if $(RUNBOOKS),,@echo 'Say where your operators read docs/runbooks.md: make observability RUNBOOKS=https://…'; exit 1)
+	@$(PYTHON) -m deploy.alert_links '$(RUNBOOKS)' --to '$(OBSERVABILITY)'
 
 bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
 
