@@ -13,6 +13,9 @@ from shared.ledger.records import SegmentRecord
 from shared.ledger.scripts import script, text
 from shared.ledger.states import JobStatus
 
+FAR_AHEAD_MS = 60_000
+"""By so much tokens are ahead of the clock only if they were restored."""
+
 
 @dataclass(frozen=True)
 class Holding:
@@ -93,9 +96,10 @@ class Holdings:
                 SegmentRecord.from_json(index, text(row)).attempts if row is not None else 0
                 for index, row in zip(segments, rows, strict=True)
             )
-        # Tokens run with the clock, in milliseconds, and after a restore an hour before it.
+        # Tokens run with the clock, in milliseconds: by a batch's worth before it, and after a
+        # restore by an hour.
         held_ms = now_ms - min(item.token for item in items)
-        held_s = held_ms / 1000 if held_ms >= 0 else None
+        held_s = max(0, held_ms) / 1000 if held_ms > -FAR_AHEAD_MS else None
         return Holding(
             first.worker, first.stage, first.name, fields[0] or "", segments, attempt, held_s
         )
