@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from gateway.job_ids import new_uid
 from shared.ledger import batches
 from shared.ledger.batch_record import BATCH_PREFIX, SLICE_JOBS, NewBatch
 from shared.ledger.batches import Batches, BatchSubmission
-from shared.ledger.intake import Limits, Verdict
+from shared.ledger.intake import Intake, Limits, Verdict
 from shared.ledger.records import NewJob
 from shared.ledger.states import BatchStatus, JobStatus
 from tests.integration.ledger.conftest import LIMITS, LedgerDriver
@@ -165,7 +166,7 @@ def test_a_batch_whose_jobs_all_ended_by_themselves_is_completed_though_it_was_b
 
     def end(jobs: Sequence[NewJob]) -> None:
         for job in jobs:
-            ledger.ask(lambda intake, uid=job.uid: intake.cancel(uid))
+            ledger.ask(partial(Intake.cancel, uid=job.uid))
 
     end(batch.jobs[:SLICE_JOBS])  # the first slice finds none of its own to end
     cut_after(monkeypatch, "cancel_batch", 1)

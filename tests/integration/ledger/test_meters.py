@@ -1,5 +1,7 @@
 """What the ledger counts of rendered batches."""
 
+from typing import Any
+
 import redis
 
 from shared.ledger.messages import RenderedSegment
@@ -8,7 +10,7 @@ from tests.integration.ledger.conftest import MANIFEST, LedgerDriver
 METERS = ("kc:totals", "kc:durations", "kc:batch_sizes", "kc:pace", "kc:speech")
 
 
-def meters(client: redis.Redis) -> dict[str, dict[bytes, bytes]]:
+def meters(client: redis.Redis) -> dict[str, dict[Any, Any]]:
     """Return everything that is counted, but the time it was counted at."""
     names = [*METERS, *(key.decode() for key in client.keys("kc:rate:*"))]
     found = {name: client.hgetall(name) for name in names}
