@@ -158,12 +158,12 @@ class Rendering(Stage):
         """Say that a batch's rendering begins; its attempts count from here on.
 
         What Redis says to that is read when the batch is kept (`confirm`), except for a suspect:
-        with nothing else under way there is time to ask first.
+        with nothing else under way there is time to ask first, and again where Redis hung up.
         """
         assert work.beginning is not None  # noqa: S101 - only work without members has none
         work.beginning.send()
         reached(Step.SYNTH_BEGUN, segments=work.claims)
-        return not work.claims[0].solo or bool(work.beginning.ours())
+        return not work.claims[0].solo or bool(self.persist(work.beginning.ours))
 
     def give_back(self, work: Work) -> None:
         """Undo a claim that was not begun."""

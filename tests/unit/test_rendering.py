@@ -1,10 +1,12 @@
 """How much a synth worker takes on at a time, and how long it may take."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.errors import OutOfDeviceMemory
 from shared.languages import Language
@@ -82,3 +84,29 @@ def test_a_batch_without_room_is_halved_twice_and_then_rendered_one_by_one() -> 
 
 def test_a_segment_without_room_even_alone_fails_its_batch() -> None:
     assert render_all(0) == [8, 4, 2, 1]
+
+
+class HungUp:
+    """A beginning whose connection Redis closes before its answer; asked again it has one."""
+
+    def __init__(self, ours: list[SegmentClaim]) -> None:
+        self._ours = ours
+        self.asked = 0
+
+    def send(self) -> None:
+        """Be sent."""
+
+    def ours(self) -> list[SegmentClaim]:
+        self.asked += 1
+        if self.asked == 1:
+            raise RedisConnectionError("Connection closed by server.")
+        return self._ours
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_whether_a_suspect_may_begin_is_asked_again_where_redis_hung_up(ours: bool) -> None:
+    suspect = replace(claim(5), attempt=2, solo=True)
+    beginning: Any = HungUp([suspect] if ours else [])
+    work = Work([suspect], [], None, beginning)
+    assert rendering(8, 8).begin(work) is ours
+    assert beginning.asked == 2
