@@ -110,8 +110,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "percentunit",
                 (
                     (
-                        f"max(rate(kc_rendered_phonemes_total{RATE}))"
-                        f" / max(rate(kc_padded_phonemes_total{RATE}))",
+                        f"max(rate(kc_rendered_phonemes_total{RATE})"
+                        f" / rate(kc_padded_phonemes_total{RATE}))",
                         "without padding",
                     ),
                 ),
@@ -122,8 +122,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "short",
                 (
                     (
-                        f"max(rate(kc_batch_size_sum{RATE}))"
-                        f" / max(rate(kc_batch_size_count{RATE}))",
+                        f"max(rate(kc_batch_size_sum{RATE}) / rate(kc_batch_size_count{RATE}))",
                         "mean",
                     ),
                 ),
@@ -158,8 +157,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "Workers",
                 "short",
-                (("max by (role, state) (kc_workers)", "{{role}} {{state}}"),),
-                stacked=True,
+                (
+                    ("max by (role) (sum by (instance, role) (kc_workers))", "{{role}}"),
+                    ('max by (role) (kc_workers{state="loading"})', "{{role}}, loading"),
+                ),
+                "Heard of in the last seconds.",
             ),
             Panel(
                 "Workers' memory",
@@ -185,6 +187,20 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     ("max(kc_redis_limit_bytes) > 0", "maxmemory"),
                 ),
             ),
+            Panel(
+                "Age of processes",
+                "s",
+                (
+                    ("min by (worker) (time() - kc_worker_start_time_seconds)", "{{worker}}"),
+                    (
+                        "min by (instance) (time() - process_start_time_seconds"
+                        " and on (instance) kc_ledger_up)",
+                        "gateway {{instance}}",
+                    ),
+                    ("min(time() - kc_redis_start_time_seconds)", "Redis"),
+                ),
+                "Falls to zero where one was started anew.",
+            ),
             Panel("Redis' answer", "s", (("max(kc_redis_answer_seconds)", "slowest gateway's"),)),
         ),
     ),
@@ -196,6 +212,15 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "ops",
                 ((f"max by (outcome) (rate(kc_webhook_attempts_total{RATE}))", "{{outcome}}"),),
                 stacked=True,
+            ),
+            Panel(
+                "What gateways find",
+                "short",
+                (
+                    ("min by (check) (kc_ready)", "{{check}}"),
+                    ("min(kc_ledger_up)", "ledger at each scrape"),
+                ),
+                "1 where all gateways find it well, 0 where one does not.",
             ),
             Panel(
                 "Answers of the gateways",

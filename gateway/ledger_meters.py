@@ -57,8 +57,28 @@ WEBHOOK_OUTCOMES = ("delivered", "retried", "gone", "exhausted")
 
 ENDS = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED)
 
-POISON = "poison"
-"""The code of jobs that ended their worker at every attempt."""
+FAILURES = (
+    "poison",
+    "engine_failed",
+    "implausible_audio",
+    "encoding_failed",
+    "storage_unavailable",
+    "object_missing",
+    "damaged_segment",
+    "incomplete_audio",
+    "source_gone",
+    "nothing_to_speak",
+    "invalid_input",
+    "invalid_markup",
+    "invalid_lexicon",
+    "unknown_lexicon",
+    "unknown_voice",
+    "unknown_language",
+    "language_unavailable",
+    "model_unavailable",
+    "internal",
+)
+"""Codes that jobs fail with: shown before the first one does, whose increase is else not seen."""
 
 TIMED = ("plan", "synth", "store", "assemble", "deliver")
 """Steps whose durations the ledger keeps."""
@@ -134,8 +154,7 @@ def _jobs(snapshot: Snapshot) -> Iterator[Metric]:
     )
     ended = {status: totals.get(f"ended.{status}", 0.0) for status in ENDS}
     yield _counters("kc_ended_jobs", "Jobs ended, by status.", "status", ended)
-    # Where it was never seen an alert could not see it come.
-    failed = {POISON: 0.0} | {
+    failed = dict.fromkeys(FAILURES, 0.0) | {
         name.removeprefix("failed."): number
         for name, number in sorted(totals.items())
         if name.startswith("failed.")
@@ -296,6 +315,11 @@ def _redis(measured: Measured) -> Iterator[Metric]:
         state.most_bytes if state else None,
     )
     yield _gauge("kc_redis_clients", "Connections to Redis.", state.clients if state else None)
+    yield _gauge(
+        "kc_redis_start_time_seconds",
+        "When Redis was started, in seconds since 1970.",
+        state.started_at if state else None,
+    )
     yield _gauge(
         "kc_redis_answer_seconds",
         "How long Redis took to answer a question of this scrape.",

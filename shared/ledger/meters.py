@@ -70,12 +70,14 @@ class RedisState:
         most_bytes: `maxmemory`; 0 without a limit.
         answer_s: seconds it took to answer.
         clients: connections to it.
+        started_at: when it was started, in seconds since 1970.
     """
 
     used_bytes: int
     most_bytes: int
     answer_s: float
     clients: int
+    started_at: float
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ async def _state(client: redis.asyncio.Redis) -> RedisState | None:
         memory: dict[str, Any] = await client.info("memory")
         answer_s = time.perf_counter() - began
         clients: dict[str, Any] = await client.info("clients")
+        server: dict[str, Any] = await client.info("server")
     except ResponseError:  # hosted ones may not tell
         return None
     return RedisState(
@@ -153,4 +156,7 @@ async def _state(client: redis.asyncio.Redis) -> RedisState | None:
         int(memory.get("maxmemory", 0)),
         answer_s,
         int(clients.get("connected_clients", 0)),
+        # Whole seconds of its own clock, as its uptime is: so it stays the same.
+        int(server.get("server_time_usec", time.time() * 1e6)) // 1_000_000
+        - int(server.get("uptime_in_seconds", 0)),
     )

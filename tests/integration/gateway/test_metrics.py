@@ -1,6 +1,7 @@
 """The metrics of a real cluster: those documented, no other, and as Prometheus wants them."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,8 @@ def test_ends_of_jobs_are_counted_by_status_and_failures_by_code(busy: Cluster) 
     }
     assert ended == {"succeeded": 1, "failed": 1, "canceled": 1, "expired": 0}
     assert value(busy, "kc_failed_jobs_total", code="poison") == 1
+    # Prometheus sees no increase of a series that begins at 1.
+    assert value(busy, "kc_failed_jobs_total", code="engine_failed") == 0
 
 
 def test_each_step_of_a_jobs_way_is_timed(busy: Cluster) -> None:
@@ -154,6 +157,9 @@ def test_redis_shows_its_memory_and_its_limit(cluster: Cluster) -> None:
         assert value(cluster, "kc_redis_limit_bytes") == 500_000_000
         assert 0 < value(cluster, "kc_redis_used_bytes") < 500_000_000
         assert value(cluster, "kc_redis_clients") >= 1
+        assert value(cluster, "kc_redis_start_time_seconds") == pytest.approx(
+            time.time() - cluster.redis.info("server")["uptime_in_seconds"], abs=2
+        )
     finally:
         cluster.redis.config_set("maxmemory", 0)
 
