@@ -1,6 +1,7 @@
-"""Fixtures every test may use: a real Redis, and free ports."""
+"""Fixtures every test may use: a real Redis, free ports, and a turn of one's own."""
 
 import contextlib
+import fcntl
 import random
 import socket
 from collections.abc import Iterator
@@ -42,3 +43,12 @@ def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def one_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Wait until no other process of this test run has it: for tests with bounds in seconds."""
+    # Beside the folder of each of xdist's processes is that of the run.
+    with (tmp_path_factory.getbasetemp().parent / "faults.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

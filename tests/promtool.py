@@ -13,12 +13,12 @@ def promtool(*arguments: str, folder: Path | None = None, text: str | None = Non
     """Run promtool and return what it said, having asserted that it found nothing wrong.
 
     Where there is none the test is skipped, with CI set it fails: see
-    `tests/observability/fetch_promtool.sh`.
+    `tests/observability/fetch_programs.sh`.
     """
     fetched = Path(sys.executable).with_name("promtool")
     command = shutil.which("promtool") or (str(fetched) if fetched.exists() else None)
     if command is None:
-        reason = "no promtool: run tests/observability/fetch_promtool.sh, or install Prometheus"
+        reason = "no promtool: run tests/observability/fetch_programs.sh, or install Prometheus"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -52,6 +52,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _500(self) -> None:
         self._answer(500)
 
+    def _once(self) -> None:
+        again = self.server.receivers.knows(self.headers["webhook-id"])
+        self._answer(204 if again else 500)
+
     def _hang(self) -> None:
         self.server.receivers.stopping.wait(HANG_S)
         self.close_connection = True
@@ -72,8 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Receivers:
-    """One server for all kinds, `/ok`, `/500`, `/hang`, `/drip` and `/inward`, and a trap that
-    nothing may connect to.
+    """One server for all kinds, `/ok`, `/500`, `/once` (500 at the first attempt), `/hang`, `/drip`
+    and `/inward`, and a trap that nothing may connect to.
 
     Attributes:
         trapped: connections to the trap so far.
@@ -84,6 +88,7 @@ class Receivers:
         self._webhook = Webhook(secret)
         self.stopping = threading.Event()
         self.trapped = 0
+        self._known: set[str] = set()
         self._server = _Server(self)
         self.port = self._server.server_port
         self._trap = socket.create_server((INSIDE, 0))
@@ -117,6 +122,12 @@ class Receivers:
             signed=signed,
             wall=time.time(),
         )
+
+    def knows(self, delivery: str) -> bool:
+        """Return whether a delivery has been asked about before; from now on it has."""
+        known = delivery in self._known
+        self._known.add(delivery)
+        return known
 
     def _watch_trap(self) -> None:
         while True:
