@@ -14,11 +14,14 @@ ROWS ?=
 MINUTES ?= 10
 day: MINUTES = 5
 LEAK_KIB ?= 0
+# make observability: where your operators read docs/runbooks.md, and where the files go.
+RUNBOOKS ?=
+OBSERVABILITY ?= out/observability
 bench = @mkdir -p out/bench && $(BIN)/python -m benchmarks.$(1) --json out/bench/$(1)$(2).json $(3)
 short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo cluster day test test-quick gpu-test faults screenshots soak bench bench-engine bench-system bench-gateway \
+.PHONY: help install up demo cluster day test test-quick gpu-test faults screenshots soak observability bench bench-engine bench-system bench-gateway \
 	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
@@ -58,6 +61,7 @@ day: $(VENV)/.test ## Live through a day of such a cluster (eight minutes): burs
 test: $(VENV)/.test ## Run every test that needs no GPU, against real Redis, Celery, HTTP and Chromium
 	@sh tests/browser/install_chromium.sh
 	@sh tests/observability/fetch_programs.sh
+	@sh tests/integration/operations/fetch_redis_cli.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run the unit tests only
@@ -75,6 +79,10 @@ screenshots: $(VENV)/.test ## Take the README's pictures anew, in the browser of
 
 soak: $(VENV)/.test ## Submit jobs under random kills and see what grows; MINUTES=10 SEED=1 LEAK_KIB=0
 	@mkdir -p out/soak && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED) --leak-kib $(LEAK_KIB) --json out/soak/soak.json --keep out/soak/kept --png out/soak/soak.png
+
+observability: ## Write alert rules and a dashboard that link to your runbooks; RUNBOOKS=https://…
+	$(if $(RUNBOOKS),,@echo 'Say where your operators read docs/runbooks.md: make observability RUNBOOKS=https://…'; exit 1)
+	@$(PYTHON) -m deploy.alert_links '$(RUNBOOKS)' --to '$(OBSERVABILITY)'
 
 bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
 

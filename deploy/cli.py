@@ -1,22 +1,22 @@
 """The command `kokoro-cluster`: every process of the cluster, and its small tools."""
 
 import argparse
-import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from client.cli.exits import Exit
 from client.cli.options import add_commands
+from deploy.holding import add_holding_commands
+from deploy.key_commands import add_key_commands
 from deploy.upkeep import add_upkeep_commands
 from shared.errors import ClusterError
 
 if TYPE_CHECKING:
-    from shared.apikeys import ApiKey
     from shared.settings import Settings
 
 DESCRIPTION = """\
@@ -119,22 +119,9 @@ def make_parser() -> argparse.ArgumentParser:
     checkpoint.add_argument("--seed", type=int, default=0)
     checkpoint.set_defaults(run=_checkpoint)
 
-    keys = commands.add_parser("keys", help="make, list and revoke API keys")
-    actions = keys.add_subparsers(required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="make a key and print it, once")
-    add.add_argument("name")
-    add.add_argument("--rate", type=int, help="jobs a minute")
-    add.add_argument("--max-queued-chars", type=int)
-    add.add_argument("--share", type=float, default=1.0, help="weight in the fair queue")
-    add.set_defaults(run=_keys_add)
-    listing = actions.add_parser("list", help="list keys")
-    listing.set_defaults(run=_keys_list)
-    revoke = actions.add_parser("revoke", help="revoke a key")
-    revoke.add_argument("id")
-    revoke.set_defaults(run=_keys_revoke)
-    for action in (add, listing, revoke):
-        action.add_argument("--json", action="store_true", help="write JSON")
+    add_key_commands(commands)
     add_upkeep_commands(commands)
+    add_holding_commands(commands)
     add_commands(commands, parser)
     return parser
 
@@ -231,69 +218,6 @@ def _checkpoint(options: argparse.Namespace) -> int:
     write_checkpoint(options.folder, size=options.size, seed=options.seed)
     print(f"Wrote a synthetic {options.size} checkpoint. Use it with KC_MODEL={options.folder}")
     return 0
-
-
-def _keys_file() -> Path:
-    path = _settings().api_keys_file
-    return path if path is not None else Path("data") / "keys.json"
-
-
-def _keys_add(options: argparse.Namespace) -> int:
-    from shared.apikeys import add_key
-
-    path = _keys_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    key, token = add_key(
-        path,
-        options.name,
-        rate_per_min=options.rate,
-        max_queued_chars=options.max_queued_chars,
-        share=options.share,
-    )
-    if options.json:
-        print(json.dumps({**_key_view(key), "key": token}))
-    else:
-        print(f"Key {key.id} ({key.name}), shown this once:\n{token}")
-    print(f"The gateway asks for keys when KC_API_KEYS_FILE={path}", file=sys.stderr)
-    return 0
-
-
-def _keys_list(options: argparse.Namespace) -> int:
-    from shared.apikeys import list_keys
-
-    keys = list_keys(_keys_file())
-    if options.json:
-        print(json.dumps({"object": "list", "data": [_key_view(key) for key in keys]}))
-        return 0
-    for key in keys:
-        state = "revoked" if key.revoked_at else "active"
-        print(f"{key.id}  {state:8}  {key.created_at}  {key.name}")
-    return 0
-
-
-def _keys_revoke(options: argparse.Namespace) -> int:
-    from shared.apikeys import revoke_key
-
-    key = revoke_key(_keys_file(), options.id)
-    if options.json:
-        print(json.dumps(_key_view(key)))
-    else:
-        print(f"Revoked {key.id} ({key.name}).")
-    return 0
-
-
-def _key_view(key: "ApiKey") -> dict[str, Any]:
-    """Return a key as `--json` shows it, without its secret."""
-    return {
-        "id": key.id,
-        "object": "key",
-        "name": key.name,
-        "rate_per_min": key.rate_per_min,
-        "max_queued_chars": key.max_queued_chars,
-        "share": key.share,
-        "created_at": key.created_at,
-        "revoked_at": key.revoked_at,
-    }
 
 
 if __name__ == "__main__":

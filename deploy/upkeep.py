@@ -22,7 +22,7 @@ def add_upkeep_commands(commands: Any) -> None:
         action="store_true",
         help="also objects that the ledger knows nothing of, older than KC_SEGMENT_TTL_S",
     )
-    sweep.set_defaults(run=_in_a_line(_sweep))
+    sweep.set_defaults(run=in_a_line(_sweep))
     backup = commands.add_parser("backup", help="copy the ledger into a file")
     backup.add_argument("file", type=Path)
     backup.add_argument(
@@ -31,16 +31,16 @@ def add_upkeep_commands(commands: Any) -> None:
         default=4.0,
         help="seconds that writers may be kept waiting; 0 when nothing of the cluster runs",
     )
-    backup.set_defaults(run=_in_a_line(_backup))
+    backup.set_defaults(run=in_a_line(_backup))
     restore = commands.add_parser("restore", help="write a copied ledger into an empty Redis")
     restore.add_argument("file", type=Path)
     restore.add_argument("--check", action="store_true", help="only read the file to its end")
-    restore.set_defaults(run=_in_a_line(_restore))
+    restore.set_defaults(run=in_a_line(_restore))
     for command in (sweep, backup, restore):
         command.add_argument("--json", action="store_true", help="write JSON")
 
 
-def _in_a_line(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+def in_a_line(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     """Have a command say in one line that Redis or a file fails it, and answer 1."""
 
     def say(options: argparse.Namespace) -> int:

@@ -142,6 +142,16 @@ BATCH_EXAMPLE: dict[str, Any] = {
     },
 }
 
+_JOBS_OF_A_DAY = {"canceled": 1, "expired": 0, "failed": 2, "succeeded": 312}
+_DAY = {"characters": 184_206, "audio_s": 11_842.575, "jobs": _JOBS_OF_A_DAY}
+USAGE_EXAMPLE: dict[str, Any] = {
+    "object": "usage",
+    "from": "2026-11-01",
+    "to": "2026-11-30",
+    "total": _DAY,
+    "data": [{"date": "2026-11-26", **_DAY}],
+}
+
 ESTIMATE_EXAMPLE: dict[str, Any] = {
     "object": "estimate",
     "segments": 4,
@@ -273,6 +283,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas["Job"]["example"] = JOB_EXAMPLE
     schemas["Batch"]["example"] = BATCH_EXAMPLE
     schemas["Estimate"]["example"] = ESTIMATE_EXAMPLE
+    schemas["UsageReport"]["example"] = USAGE_EXAMPLE
     # FastAPI's own shape of a 422, which no answer has.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -198,6 +199,32 @@ def revoke_key(path: Path, key_id: str) -> ApiKey:
         if keys[key_id].revoked_at is None:
             keys[key_id] = replace(keys[key_id], revoked_at=_now())
             _write(path, keys.values())
+        return keys[key_id]
+
+
+def limit_key(
+    path: Path,
+    key_id: str,
+    *,
+    rate_per_min: int | None = None,
+    max_queued_chars: int | None = None,
+    share: float | None = None,
+) -> ApiKey:
+    """Change those limits of a key that are given, and return it.
+
+    Raises:
+        InvalidInput: a limit is out of range.
+        UnknownApiKey: no key has that id.
+        InvalidSettings: the file is missing or damaged.
+    """
+    given = {"rate_per_min": rate_per_min, "max_queued_chars": max_queued_chars, "share": share}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    with _locked(path):
+        keys = _by_id(_read(path))
+        if key_id not in keys:
+            raise UnknownApiKey(f"No API key has the id {key_id[:20]!r}.")
+        keys[key_id] = replace(keys[key_id], **changes)
+        _write(path, keys.values())
         return keys[key_id]
 
 

@@ -63,12 +63,12 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     os.nice(settings.nice)
     worker = f"{stage}.{name}"
-    ended: list[int] = []
+    ended: list[tuple[int, str]] = []
     once = threading.Lock()
 
     def end(reason: str, code: int) -> None:
         if once.acquire(blocking=False):  # a second SIGTERM would cut the first one's grace short
-            ended.append(code)
+            ended.append((code, reason))
             log.critical("worker ends", action="end", worker=worker, error=reason)
             keeper.leave()  # before the next child takes anything on
             os.kill(os.getpid(), signal.SIGTERM)
@@ -125,10 +125,15 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         ).start()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0
-        return ended[0] if ended else code
+    else:
+        code = 0
     finally:
         keeper.stop()
-    return ended[0] if ended else 0
+    if ended:
+        code, reason = ended[0]
+        # Once more: whoever looks for why it ended looks at the log's last line.
+        log.critical("worker ended", action="end", worker=worker, code=code, error=reason)
+    return code
 
 
 def _call_before(number: signal.Signals, call: Callable[[], None]) -> None:

@@ -19,6 +19,8 @@ AREA = "storage"
 BYTES = 64 * 1024
 SIGNED_FOR_S = 60.0
 FETCH_TIMEOUT_S = 10.0
+SLOW_S = 1.0
+"""For a small object, the first connection included, beyond which devices idle."""
 LITTLE_BYTES = 2**30
 """Free space of a local folder below which it soon is full: some ten hours of audio."""
 
@@ -60,15 +62,18 @@ def _room(settings: Settings) -> Iterator[Finding]:
 
 def _try(storage: Storage, settings: Settings) -> Iterator[Finding]:
     key, data = f"ping/doctor-{secrets.token_hex(8)}", secrets.token_bytes(BYTES)
+    began = time.monotonic()
     written = _attempt(
         "write", lambda: storage.put(key, data), f"{settings.storage} can be written to."
     )
+    took_s = time.monotonic() - began
     yield written
     if written.verdict is not Verdict.OK:
         detail = "Not tried, since nothing could be written."
         for check in ("read", "range", "sign", "delete"):
             yield Finding(AREA, check, Verdict.SKIPPED, detail)
         return
+    yield _speed(took_s)
     try:
         yield _attempt("read", lambda: _same(storage.get(key), data), "What was written is read.")
         yield _attempt(
@@ -80,6 +85,17 @@ def _try(storage: Storage, settings: Settings) -> Iterator[Finding]:
     finally:
         deleted = _attempt("delete", lambda: _delete(storage, key), "It was deleted.")
     yield deleted
+
+
+def _speed(took_s: float) -> Finding:
+    detail = f"Writing {BYTES // 1024} KiB took {took_s:.2f} s."
+    if took_s <= SLOW_S:
+        return Finding(AREA, "speed", Verdict.OK, detail)
+    remedy = (
+        "Workers wait for it after each batch. Look at the way there: region, proxy, throttling, a"
+        " disk that others write to. Restart nothing: what is not stored yet is kept and retried."
+    )
+    return Finding(AREA, "speed", Verdict.WARNING, detail, remedy)
 
 
 def _attempt(check: str, call: Callable[[], object], done: str) -> Finding:

@@ -224,19 +224,22 @@ class FaultCluster:
         self, name: str, *arguments: str, env: dict[str, str] | None = None, **settings: Any
     ) -> Managed:
         """Start one of the cluster's processes; `settings` are its own, by their field's name."""
+        environment = {**self.environment(**settings), **(env or {})}
+        command = [sys.executable, "-m", "deploy.cli", *arguments]
+        return self.supervisor.add(
+            Managed(name, command, environment, self.folder / "logs" / f"{name}.log")
+        )
+
+    def environment(self, **settings: Any) -> dict[str, str]:
+        """Return what a process has; `settings` are its own, by their field's name."""
         own = self.settings.model_copy(update=settings)
-        environment = {
+        return {
             **{key: value for key, value in os.environ.items() if not key.startswith(PREFIX)},
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore",
             **CREDENTIALS,
             **own.as_environment(),
-            **(env or {}),
         }
-        command = [sys.executable, "-m", "deploy.cli", *arguments]
-        return self.supervisor.add(
-            Managed(name, command, environment, self.folder / "logs" / f"{name}.log")
-        )
 
     def start_stage(
         self, stage: str, number: int = 0, env: dict[str, str] | None = None, **settings: Any

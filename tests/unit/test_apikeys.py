@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from shared import apikeys
-from shared.apikeys import KeyFile, add_key, list_keys, revoke_key
+from shared.apikeys import KeyFile, add_key, limit_key, list_keys, revoke_key
 from shared.errors import InvalidInput, InvalidSettings, UnknownApiKey
 
 
@@ -245,3 +245,24 @@ def test_a_key_out_of_range_is_refused_and_nothing_is_written(
     with pytest.raises(InvalidInput):
         add_key(path, **{"name": "ada", **options})
     assert not path.exists()
+
+
+def test_a_limit_changed_counts_for_a_gateway_that_runs_and_leaves_the_others(path: Path) -> None:
+    key, token = add_key(path, "ada", rate_per_min=60, share=2.5)
+    clock = Clock()
+    gateway = KeyFile(path, clock=clock)
+    changed = limit_key(path, key.id, max_queued_chars=1000)
+    clock.now_s += apikeys.RECHECK_S
+    found = gateway.authenticate(token)
+    assert found == changed
+    assert (found.rate_per_min, found.max_queued_chars, found.share) == (60, 1000, 2.5)
+
+
+def test_a_limit_out_of_range_or_of_no_key_changes_nothing(path: Path) -> None:
+    key, _ = add_key(path, "ada")
+    before = path.read_text()
+    with pytest.raises(InvalidInput, match="share"):
+        limit_key(path, key.id, share=0)
+    with pytest.raises(UnknownApiKey):
+        limit_key(path, "0" * 12, rate_per_min=1)
+    assert path.read_text() == before

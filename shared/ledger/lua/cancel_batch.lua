@@ -8,10 +8,13 @@ if not f[1] or next(BATCH_MOVES[f[1]]) == nil then
   redis.call('SREM', 'kc:canceling', id)
   return { f[1] or '', -1 }
 end
-redis.call('HSETNX', batch, 'cancel_ms', now)
 for _, uid in ipairs(redis.call('LRANGE', batch_key(id, 'jobs'), first, first + most - 1)) do
   local status = redis.call('HGET', job_key(uid), 'status')
-  if status and not is_terminal(status) then end_job(uid, 'canceled', now) end
+  if status and not is_terminal(status) then
+    -- Only now: a batch whose jobs all ended by themselves, some between two slices, is completed.
+    redis.call('HSETNX', batch, 'cancel_ms', now)
+    end_job(uid, 'canceled', now)
+  end
 end
 if first + most < tonumber(f[2]) then
   redis.call('SADD', 'kc:canceling', id)

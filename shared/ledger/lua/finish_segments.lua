@@ -7,6 +7,14 @@ local now = now_ms()
 local verdicts, audio_s, chars, phonemes, longest = {}, 0, 0, 0, 0
 local own = {} -- phonemes of each job in it
 
+-- Said twice, because the first answer was lost on its way: the verdicts are the same, and nothing is
+-- counted again. Of each process the last few batches are known, by their first token, for an hour.
+local SAID, SAID_S = 16, 3600
+local said, first = 'kc:said:' .. incarnation, batch.segments[1].token
+local fresh = redis.call('ZADD', said, 'NX', first, first) == 1
+redis.call('ZREMRANGEBYRANK', said, 0, -SAID - 1)
+redis.call('EXPIRE', said, SAID_S)
+
 for i, item in ipairs(batch.segments) do
   local uid, index = item.uid, item.index
   unhold(incarnation, 'segment|' .. uid .. '|' .. index .. '|' .. item.token)
@@ -36,7 +44,7 @@ for i, item in ipairs(batch.segments) do
       redis.call('HSET', job, 'attempts', segment.attempts)
     end
     queue_assembly_if_whole(uid, now)
-  else
+  elseif fresh then
     count('segments_lost')
   end
   audio_s = audio_s + item.samples / 24000
@@ -45,6 +53,7 @@ for i, item in ipairs(batch.segments) do
   phonemes, longest = phonemes + length, math.max(longest, length)
 end
 
+if not fresh then return verdicts end
 count('batches')
 count('segments_rendered', #batch.segments)
 count('audio_s', audio_s)

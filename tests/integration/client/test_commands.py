@@ -326,5 +326,7 @@ def test_keys_are_made_listed_and_revoked_in_json(shell: Shell) -> None:
     assert [key["name"] for key in listed] == ["course maker"]
     assert "key" not in listed[0]
     assert "secret" not in json.dumps(listed)
+    limited = json.loads(shell.run("keys", "limit", made["id"], "--rate", "6", "--json").text)
+    assert limited == {**listed[0], "rate_per_min": 6}
     revoked = json.loads(shell.run("keys", "revoke", made["id"], "--json").text)
     assert revoked["revoked_at"] is not None

@@ -15,7 +15,7 @@ import redis
 from moto.server import ThreadedMotoServer
 
 from deploy.cli import main
-from deploy.doctor import ledger
+from deploy.doctor import ledger, store
 from deploy.doctor.examination import examine
 from deploy.doctor.finding import Finding, Verdict
 from deploy.redis_server import RedisServer
@@ -246,8 +246,21 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_bucket_is_written_read_signed_and_emptied(endpoint: str) -> None:
     found = findings("storage")
     assert {finding.verdict for finding in found.values()} == {Verdict.OK}
-    assert set(found) == {"write", "read", "range", "sign", "clocks", "delete"}
+    assert set(found) == {"write", "speed", "read", "range", "sign", "clocks", "delete"}
     assert "downloads" in found["sign"].detail
+
+
+def test_a_slow_bucket_is_told_of(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream = int(endpoint.rpartition(":")[2])
+    proxy = Proxy(upstream)
+    try:
+        monkeypatch.setenv("KC_STORAGE_ENDPOINT", f"http://127.0.0.1:{proxy.port}")
+        proxy.delay_s = store.SLOW_S + 0.2
+        found = wrong("storage")
+        assert found["speed"] is Verdict.WARNING
+        assert Verdict.ERROR not in found.values()
+    finally:
+        proxy.close()
 
 
 def test_a_public_address_that_clients_cannot_use_is_an_error(
@@ -375,7 +388,7 @@ def test_the_command_says_what_is_wrong_and_what_to_do_and_exits_so(
 ) -> None:
     fine = run("--only", "redis", "--only", "storage")
     assert (fine.returncode, fine.stderr) == (0, "")
-    assert fine.stdout.splitlines()[-1] == "14 ok"
+    assert fine.stdout.splitlines()[-1] == "15 ok"
     client.config_set("maxmemory-policy", "volatile-ttl")
     bad = run("--only", "redis")
     assert bad.returncode == 1

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from gateway.schemas import ClusterState, Delivery, Job, JobList, Ready
+from gateway.schemas import ClusterState, Delivery, Job, JobList, Ready, UsageReport
 from shared.errors import NothingToSpeak
 from shared.ledger.asks import Answers
 from tests.integration.gateway.conftest import Cluster
@@ -119,6 +119,18 @@ def test_answers_have_exactly_the_fields_of_their_schemas(cluster: Cluster) -> N
         Delivery.model_validate(delivery)
     ClusterState.model_validate(cluster.http.get("/v1/cluster").json())
     Ready.model_validate(cluster.http.get("/health/ready").json())
+
+
+def test_the_example_of_usage_is_what_the_server_could_answer(cluster: Cluster) -> None:
+    schemas = document(cluster)["components"]["schemas"]
+    example = UsageReport.model_validate(schemas["UsageReport"]["example"])
+    cluster.succeed()
+    answer = cluster.http.get("/v1/usage").json()
+    shown = example.model_dump(by_alias=True)
+    assert shown.keys() == answer.keys()
+    assert shown["total"].keys() == answer["total"].keys()
+    assert shown["total"]["jobs"].keys() == answer["total"]["jobs"].keys()
+    assert [day.keys() for day in shown["data"]] == [day.keys() for day in answer["data"]]
 
 
 def test_every_error_in_the_document_has_the_one_body_and_an_example(cluster: Cluster) -> None:

@@ -1,7 +1,8 @@
 """Batches in the ledger: written slice by slice, accepted in one step, canceled to the end."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from gateway.job_ids import new_uid
 from shared.ledger import batches
 from shared.ledger.batch_record import BATCH_PREFIX, SLICE_JOBS, NewBatch
 from shared.ledger.batches import Batches, BatchSubmission
-from shared.ledger.intake import Limits, Verdict
+from shared.ledger.intake import Intake, Limits, Verdict
+from shared.ledger.records import NewJob
 from shared.ledger.states import BatchStatus, JobStatus
 from tests.integration.ledger.conftest import LIMITS, LedgerDriver
 
@@ -154,6 +156,28 @@ def test_a_gateway_that_ends_while_it_cancels_a_batch_is_finished_for(
     assert ledger.client.get("kc:queued_jobs") == b"0"
     assert ledger.upkeep.cancel_batches() == 0
     assert ledger.job(batch.jobs[-1].uid).status is JobStatus.CANCELED
+
+
+def test_a_batch_whose_jobs_all_ended_by_themselves_is_completed_though_it_was_being_canceled(
+    ledger: LedgerDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = new_batch(ledger, MANY)
+    create(ledger, batch)
+
+    def end(jobs: Sequence[NewJob]) -> None:
+        for job in jobs:
+            ledger.ask(partial(Intake.cancel, uid=job.uid))
+
+    end(batch.jobs[:SLICE_JOBS])  # the first slice finds none of its own to end
+    cut_after(monkeypatch, "cancel_batch", 1)
+    with pytest.raises(KeyboardInterrupt):
+        ask(ledger, lambda view: view.cancel(batch.id))
+    assert ledger.client.smembers("kc:canceling") == {batch.id.encode()}
+    end(batch.jobs[SLICE_JOBS:])
+    ledger.upkeep.cancel_batches()
+    record = ask(ledger, lambda view: view.get("local", batch.id))
+    assert record.status is BatchStatus.COMPLETED
+    assert ledger.client.scard("kc:canceling") == 0
 
 
 def test_a_batch_of_the_release_before_is_read_and_goes_to_its_end(ledger: LedgerDriver) -> None:

@@ -27,7 +27,7 @@ return cjson.encode({ t[1] * 1000 + math.floor(t[2] / 1000), rows })
 
 NOISE = re.compile(
     r"kc:(token|claims|totals|durations|reconciled|batch_sizes|audio_used|pace|speech|encode|"
-    r"(rate|rate_limit|alive):.*)$"
+    r"(rate|rate_limit|alive|said):.*)$"
 )
 """Keys that tell of time and of what was said, not of what is to be done."""
 
