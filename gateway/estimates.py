@@ -41,7 +41,7 @@ async def estimate(request: Request, services: ServicesOf, caller: CallerOf) -> 
     longer than 20,000 characters, stretches stand for all of it. Audio that exists already is not
     looked for.
     """
-    wanted, source = await read_submission(request, services)
+    wanted, source = await read_submission(request, services, caller.owner)
     job = await prepare(services, caller, wanted, Naming(), source=source)
     lexicons = await _versions(services.lexicons, job)
     sampled = await offload(len(job.input), lambda: sample(job.input))

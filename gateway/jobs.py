@@ -113,7 +113,7 @@ async def put_job(
 
 
 async def _create(request: Request, services: Services, caller: Caller, naming: Naming) -> Response:
-    wanted, source = await read_submission(request, services)
+    wanted, source = await read_submission(request, services, caller.owner)
     accepted = await submit(services, caller, wanted, naming, source=source)
     return await answer_submission(request, services, caller, accepted)
 

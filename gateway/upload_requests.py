@@ -26,8 +26,15 @@ _OBJECTS = ("webhook", "metadata")
 """Fields that are JSON."""
 
 
-async def read_submission(request: Request, services: Services) -> tuple[JobRequest, Source | None]:
+async def read_submission(
+    request: Request, services: Services, owner: str
+) -> tuple[JobRequest, Source | None]:
     """Read a submission, a JSON object or a form with a document.
+
+    Args:
+        request: with it.
+        services: of the gateway.
+        owner: id of the caller's key.
 
     Returns:
         The job's request, and what its text came from if that was a document.
@@ -38,7 +45,7 @@ async def read_submission(request: Request, services: Services) -> tuple[JobRequ
     """
     if not is_form(request):
         return await read_job_request(request), None
-    upload = await services.uploads.read(request)
+    upload = await services.uploads.read(request, owner)
     return await offload(len(upload.text), lambda: _job_request(upload))
 
 

@@ -1,13 +1,14 @@
 """An upload's way: spooled to an unnamed file, read by a process of its own, made a job request."""
 
-import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from fastapi import Request
 from gateway.documents.faults import FAULTS, DocumentBroken, DocumentTooCostly
 from gateway.documents.task import Answer, Task
 from gateway.errors import UnsupportedMediaType, UploadsFull
+from gateway.turns import Turns
 from shared.errors import ClusterError, DiskFull, InvalidInput
 from shared.settings import Settings
 
@@ -31,6 +33,9 @@ FORM_BYTES = 384 * 1024
 
 MAX_UPLOADS = 16
 """Forms that are received or read at a time; whoever comes then is asked to come again."""
+
+OWN_PART = 0.75
+"""Of these, for one API key at most: there is always room for another's."""
 
 BUFFER_BYTES = 256 * 1024
 """Of a form, held until they are written to its file."""
@@ -72,14 +77,18 @@ class Uploads:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = settings.data_dir
-        self._under_way = 0
-        self._readers = asyncio.Semaphore(settings.document_readers)
+        self._under_way: Counter[str] = Counter()
+        self._readers = Turns(settings.document_readers)
 
-    async def read(self, request: Request) -> Upload:
-        """Receive and read a request's form.
+    async def read(self, request: Request, owner: str) -> Upload:
+        """Receive and read a request's form; keys have their turns at being read.
+
+        Args:
+            request: with the form.
+            owner: id of the key it comes with.
 
         Raises:
-            UploadsFull: too many are under way.
+            UploadsFull: too many are under way, in all or of this key.
             UnsupportedMediaType: the body is compressed.
             ClientDisconnect: the client left before all of it had come.
             DiskFull: there is no room for it.
@@ -88,33 +97,33 @@ class Uploads:
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         if coding != "identity":
             raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
-        with self._place(), await to_thread.run_sync(self._open) as form:
+        with self._place(owner), await to_thread.run_sync(self._open) as form:
             await self._receive(request, form)
             task = self._task(request.headers.get("content-type", ""))
-            async with self._reader():
+            async with self._reader(owner):
                 return await to_thread.run_sync(partial(self._read, form, task))
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._under_way >= MAX_UPLOADS:
+    def _place(self, owner: str) -> Iterator[None]:
+        own_most = math.ceil(MAX_UPLOADS * OWN_PART)
+        if self._under_way.total() >= MAX_UPLOADS or self._under_way[owner] >= own_most:
             raise UploadsFull(retry_after_s=RETRY_AFTER_S)
-        self._under_way += 1
+        self._under_way[owner] += 1
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._under_way[owner] -= 1
+            if not self._under_way[owner]:
+                del self._under_way[owner]
 
     @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await self._readers.acquire()
-        except TimeoutError as error:
-            raise UploadsFull(retry_after_s=RETRY_AFTER_S) from error
-        try:
+    async def _reader(self, owner: str) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._readers.place(owner, wait_s=WAIT_S))
+            except TimeoutError as error:
+                raise UploadsFull(retry_after_s=RETRY_AFTER_S) from error
             yield
-        finally:
-            self._readers.release()
 
     def _open(self) -> BinaryIO:
         try:

@@ -17,6 +17,7 @@ from deploy.redis_server import RedisServer
 from gateway import uploads
 from gateway.documents.task import Task
 from gateway.uploads import FORM_BYTES
+from shared.apikeys import add_key
 from tests import books
 from tests.books import Book
 from tests.integration.gateway.conftest import Cluster, Starter, in_a_process
@@ -312,6 +313,48 @@ def test_more_uploads_than_can_be_read_are_asked_to_come_again(
     assert int(answer.headers["Retry-After"]) > 0
     monkeypatch.setattr(uploads, "MAX_UPLOADS", 1)
     assert accepted(cluster, b"Hello.")
+
+
+def test_a_key_that_brings_many_documents_leaves_room_and_a_turn_for_another(
+    start: Starter, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.json"
+    (_, many), (_, one) = add_key(path, "many"), add_key(path, "one")
+    cluster = start(
+        api_keys_file=path,
+        document_readers=1,
+        max_queued_chars=10**9,
+        key_max_queued_chars=10**9,
+        key=many,
+    )
+    pages = {f"p{i}.xhtml": f"<p>{'A sentence of words. ' * 4000}</p>" for i in range(20)}
+    book = Book(pages).to_bytes()
+    ended: list[tuple[str, int]] = []
+
+    def bring(name: str, token: str) -> None:
+        with httpx.Client(base_url=cluster.http.base_url, trust_env=False, timeout=120) as http:
+            answer = http.post(
+                "/v1/jobs",
+                files={"file": ("book.epub", book)},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+        ended.append((name, answer.status_code))
+
+    threads = [threading.Thread(target=bring, args=("many", many)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    full = int(uploads.MAX_UPLOADS * uploads.OWN_PART)
+    deadline = time.monotonic() + 20
+    while ended.count(("many", 503)) < 16 - full and time.monotonic() < deadline:
+        time.sleep(0.01)
+    late = threading.Thread(target=bring, args=("one", one))
+    late.start()
+    for thread in (*threads, late):
+        thread.join(120)
+    assert ended.count(("many", 503)) == 16 - full, "of its own it has too many"
+    done = [name for name, status in ended if status == 202]
+    assert done.count("many") == full
+    assert done.index("one") < full - 3, "it did not wait for all of the other's"
 
 
 @pytest.mark.parametrize(
