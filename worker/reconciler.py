@@ -32,6 +32,9 @@ GRACE_S = 2.0
 
 After Redis was away every lease has lapsed at once, and every parent renews within a second.
 """
+COLD_S = 3.0
+"""While no synth worker has its model, a job waits for so long before one more is woken: the one
+that was is heard of within a second."""
 HURRY_S = 0.2
 """Between two rounds while some lease is seen lapsed: somebody's job waits for the grace to end."""
 
@@ -65,6 +68,8 @@ class Reconciler:
         self._storage = storage
         self._alive = alive
         self._lapsed_since: dict[str, float] = {}
+        self._loading_since: float | None = None
+        self._cold_rung_at = -COLD_S
         self._swept_at = -SWEEP_INTERVAL_S
         self._staged_swept_at = time.monotonic()
 
@@ -133,8 +138,32 @@ class Reconciler:
         """Ring each stage that has work and no wake-up on its way."""
         backlog = self._upkeep.backlog()
         for stage in Stage:
-            if getattr(backlog, stage.value) and self._bell.waiting(stage) == 0:
-                self._bell.ring(stage)
+            if not getattr(backlog, stage.value) or self._bell.waiting(stage):
+                continue
+            if stage is Stage.SYNTH and not self._may_wake(backlog.synth_age_s):
+                continue
+            self._bell.ring(stage)
+
+    def _may_wake(self, waiting_s: float) -> bool:
+        """Return whether a synth worker may be woken: not if that loads a model for nothing.
+
+        One that loads already for this work wakes others when it claims and leaves some.
+        """
+        now = time.monotonic()
+        states = self._upkeep.synth_states()
+        cold = bool(states) and all(state in {"loading", "unloaded"} for state in states)
+        if not cold or "loading" not in states:
+            self._loading_since = None
+        if not cold:
+            return True
+        if "loading" in states:
+            if self._loading_since is None:
+                self._loading_since = now
+            return now - self._loading_since > self._settings.model_load_timeout_s
+        if waiting_s < COLD_S or now - self._cold_rung_at < COLD_S:
+            return False
+        self._cold_rung_at = now
+        return True
 
     def sweep(self) -> None:
         """Delete what its time to live has passed."""

@@ -1,5 +1,6 @@
 """The ledger as the reconciler sees it: what time alone puts right."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,13 @@ class Upkeep:
     def backlog(self) -> Backlog:
         """Return what waits at each stage."""
         return Backlog.from_row(self._run("claimable"))
+
+    def synth_states(self) -> list[str]:
+        """Return what each synth worker that was heard of in the last seconds is doing."""
+        names = [text(name) for name in self.client.smembers("kc:workers")]
+        keys = [f"kc:worker:{name}" for name in names if name.startswith("synth.")]
+        rows = self.client.mget(keys) if keys else []
+        return [str(json.loads(row)["state"]) for row in rows if row is not None]
 
     def expire_jobs(self) -> int:
         """End open jobs past their deadline; return how many."""

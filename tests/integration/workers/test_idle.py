@@ -64,6 +64,28 @@ def test_unloading_again_and_again_without_a_segment_is_no_sign_of_a_sick_device
     assert worker.process.poll() is None
 
 
+def test_one_short_job_wakes_one_of_two_unloaded_workers(cluster: Cluster) -> None:
+    names = ("one", "two")
+    for name in names:
+        cluster.start("synth", name, idle_unload_s=1, model="scripted:load_s=3")
+    cluster.engine()
+
+    def announced(name: str) -> bool:
+        return bool(worker_state(cluster, f"synth.{name}")["state"] == "unloaded")
+
+    cluster.wait(lambda: all(cluster.phase(f"synth.{name}") == "unloaded" for name in names))
+    cluster.wait(lambda: all(map(announced, names)))
+    woken: set[str] = set()
+
+    def over() -> bool:
+        woken.update(name for name in names if cluster.phase(f"synth.{name}") != "unloaded")
+        return cluster.ledger.job(uid).status is JobStatus.SUCCEEDED
+
+    uid = cluster.submit("Good morning.")
+    cluster.wait(over)
+    assert len(woken) == 1
+
+
 def notes(cluster: Cluster) -> list[tuple[Path, ChildState]]:
     """Return the notes of the idle worker's children."""
     return list(read_notes(cluster.settings.run_dir / "synth.idle"))

@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.storage import Storage, open_storage
 from tests.integration.ledger.conftest import LedgerDriver
 from worker.liveness import alive_file
-from worker.reconciler import STOP_SWEEPING_S, Reconciler
+from worker.reconciler import COLD_S, STOP_SWEEPING_S, Reconciler
 
 
 @pytest.fixture
@@ -222,3 +222,34 @@ def test_a_reconciler_shows_life_until_it_is_told_to_stop(
         running.join(STOP_SWEEPING_S + 15)
     assert not running.is_alive()
     assert not alive.exists()
+
+
+def test_of_workers_without_a_model_one_more_is_woken_only_if_none_loads(
+    ledger: LedgerDriver, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+
+    def is_rung(**states: str) -> bool:
+        for name, state in states.items():
+            ledger.leases.announce(f"synth.{name}", {"state": state})
+        reconciler.ring_the_unattended()
+        return "synth" in ledger.rung()
+
+    ledger.accept("One segment.")
+    ledger.plan(["1" * 64])
+    ledger.rung()
+    assert not is_rung(a="unloaded", b="unloaded"), "the job's own wake-up is on its way"
+    grow_old(ledger, "kc:render_since")
+    assert is_rung(), "it got lost"
+    assert not is_rung()
+    now_s += COLD_S
+    assert is_rung()
+    now_s += COLD_S
+    assert not is_rung(a="loading")
+    now_s += reconciler._settings.model_load_timeout_s - 1
+    assert not is_rung()
+    now_s += 2
+    assert is_rung(), "it does not come to an end"
+    assert is_rung(a="idle")
+    assert is_rung(a="rendering", b="loading")
