@@ -274,11 +274,11 @@ def _of_each(workers: list[dict[str, Any]], name: str, help_: str, fact: str) ->
 
 
 def _devices(workers: list[dict[str, Any]]) -> Iterator[Metric]:
-    """Yield what each synth worker counts since its child began; the ratio is how busy it is."""
+    """Yield what each synth worker counts since its start; the ratio is how busy it is."""
     known = [worker for worker in workers if "busy_s" in worker]
     yield _counters(
         "kc_synth_busy_seconds",
-        "Time a worker's device rendered, since its child began.",
+        "Time a worker's device rendered, since the worker was started.",
         "worker",
         {str(worker.get("id", "")): worker["busy_s"] for worker in known},
     )

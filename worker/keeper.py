@@ -45,6 +45,9 @@ RENEW_WITHIN_S = 1.0
 """Seconds the parent waits for Redis. After an outage all leases have lapsed, and the reconciler
 takes one that it sees lapsed for two more: by then a new connection must have renewed it."""
 
+SUMMED = ("busy_s", "shift_s")
+"""Facts of children that are added up: who divides their growths sees no replaced child in it."""
+
 
 class Keeper(threading.Thread):
     """Watches the children of one worker.
@@ -84,6 +87,7 @@ class Keeper(threading.Thread):
         self._leave_by = math.inf
         self._started_at = time.time()
         self._recycled: Counter[Recycled] = Counter()
+        self._summed = dict.fromkeys(SUMMED, 0.0)
         self._last_recycle: dict[str, Any] | None = None
         self._kills = 0
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -145,7 +149,7 @@ class Keeper(threading.Thread):
         living = [child for _, child in children if child.running]
         try:
             self._leases.renew([child.incarnation for child in living] + self._own())
-            self._leases.announce(self._worker, self._describe(living))
+            self._leases.announce(self._worker, self._describe(living) | self._sums(children))
             self._restore_engine()
             for path, child in children:
                 if not child.running:
@@ -191,6 +195,8 @@ class Keeper(threading.Thread):
         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
         path.with_suffix(".due").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+        for fact in SUMMED:
+            self._summed[fact] += child.facts.get(fact, 0.0)
         self._recycled[reason] += 1
         self._last_recycle = {"reason": reason.value, "at": time.time()}
         log.info(
@@ -252,6 +258,15 @@ class Keeper(threading.Thread):
             "started_at": self._started_at,
             "heartbeat_at": time.time(),
             **facts,
+        }
+
+    def _sums(self, children: list[tuple[Path, ChildState]]) -> dict[str, float]:
+        """Return what counts over all children since the worker was started, if anything does."""
+        known = {fact for fact in SUMMED if self._summed[fact]}
+        known |= {fact for _, child in children for fact in SUMMED if fact in child.facts}
+        return {
+            fact: self._summed[fact] + sum(child.facts.get(fact, 0.0) for _, child in children)
+            for fact in known
         }
 
     def _device(self) -> str:

@@ -33,6 +33,8 @@ STEADY = 0.35
 BURST = 4.0
 """Times capacity."""
 VICTIM = "synth.0"
+BUSY_MOST = 1.02
+"""A device's share of the time, with what two scrapes may be apart in."""
 SETTLE_S = 180.0
 SAMPLE_RATE_HZ = 24_000
 
@@ -334,6 +336,11 @@ class Day:
             full = watched.values("How full batches are", "without padding", after=settled)
             most = max(full, default=0)
             self._must("no batch is fuller than full", 0 < most <= 1, f"{most:.3f}")
+            busy = [
+                max(watched.values("Devices' busy share", name, after=settled), default=0)
+                for name in SYNTHS
+            ]
+            self._must("no device is busier than always", max(busy) <= BUSY_MOST, busy)
         critical = [a.name for a in watched.alerts if a.firing_s and a.severity == "critical"]
         self._must("no critical alert fires", not critical, critical)
 

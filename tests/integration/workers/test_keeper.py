@@ -185,3 +185,22 @@ def test_a_redis_that_accepts_and_never_answers_stops_no_watch_and_is_left_for_a
             keeper.stop()
             client.close()
     assert not redis_client.exists(lease)
+
+
+def test_what_a_device_worked_is_added_up_over_children_and_never_falls(
+    keeper: Keeper, settings: Settings, redis_client: redis.Redis
+) -> None:
+    folder = worker_folder(settings, "assemble.0")
+
+    def told() -> tuple[float, float]:
+        keeper.report()
+        state = json.loads(redis_client.get("kc:worker:assemble.0") or "{}")
+        return state["busy_s"], state["shift_s"]
+
+    ended = ChildState("assemble.0/x", GONE, "idle", None, None, {"busy_s": 9.0, "shift_s": 10.0})
+    (folder / f"{GONE}.json").write_text(json.dumps(asdict(ended)))
+    assert told() == (9, 10), "in the round in which it is found to have ended"
+    assert told() == (9, 10), "when its note is gone, and no other child has worked"
+    note = Note(folder, "assemble.0/1")
+    note.write("idle", busy_s=3.0, shift_s=4.0)
+    assert told() == (12, 14)
