@@ -10,6 +10,7 @@ seen by the dashboard's own queries.
 import argparse
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from typing import Any
 
 from benchmarks.report import Cell, Report, Table, options
 from deploy.weights import choose_engine
-from shared.errors import ClusterError
+from shared.errors import ClusterError, InvalidSettings
 from shared.settings import load_settings
 from tests.day.cluster import DayCluster
 from tests.day.day import BURST, QUICK, STEADY, Day, timetable
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _stay(folder: Path, wanted: argparse.Namespace) -> int:
     settings = load_settings()
+    for port in (settings.port, wanted.s3_port, wanted.prometheus_port):
+        _check_free(port)
     choice = choose_engine(settings)
     print(choice.note, flush=True)
     cluster = DayCluster(
@@ -79,6 +82,18 @@ def _stay(folder: Path, wanted: argparse.Namespace) -> int:
             time.sleep(1)
     finally:
         cluster.stop()
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InvalidSettings(
+                f"Port {port} is taken: KC_PORT=…, or python -m tests.day --stay --s3-port … "
+                "--prometheus-port …"
+            ) from error
 
 
 def _day(folder: Path, wanted: argparse.Namespace) -> int:

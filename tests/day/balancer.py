@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.rig import family
 from deploy.processes import Managed
 from tests.day.programs import program
 
@@ -104,16 +105,12 @@ class Balancer:
     def _turn(self, without: Sequence[int]) -> None:
         assert self.managed.process is not None
         master = self.managed.process.pid
-        before = set(_children(master))
+        before = set(family(master)[1:])
         self._write(without)
         os.kill(master, signal.SIGHUP)
         until = time.monotonic() + TURNS_S
-        while time.monotonic() < until and not set(_children(master)) - before:
+        while time.monotonic() < until and not set(family(master)[1:]) - before:
             time.sleep(0.05)
         # Older workers end when what they hold is answered; streams may take them long.
-        while time.monotonic() < until and set(_children(master)) & before:
+        while time.monotonic() < until and set(family(master)) & before:
             time.sleep(0.05)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

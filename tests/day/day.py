@@ -16,6 +16,7 @@ from shared.ledger.leases import WORKER_TTL_S
 from shared.steps import Step
 from tests.day.cluster import GATEWAYS, SYNTHS, WORKERS, DayCluster
 from tests.day.load import Load
+from tests.day.monitor import QueryFailed
 from tests.day.panels import SCRAPES_IN_RATE, Watched, watch
 from tests.day.release import Release, previous, this
 from tests.faults.checker import Verdict, check
@@ -160,8 +161,8 @@ class Day:
             cluster.start_everything()
             cluster.wait_until_scraped()
             self._live(cluster)
-        except StillNotSo as error:
-            self._must("everything came about in time", False, error)
+        except (StillNotSo, QueryFailed, httpx.HTTPError) as error:
+            self._must("everything came about in time", False, repr(error))
         finally:
             cluster.stop()
         self.verdict = check(read_events(cluster.log.path.read_text().splitlines()))
