@@ -94,6 +94,7 @@ bench-system: $(VENV)/.local ## Measure the whole system beside its engine alone
 	$(call bench,system,-sleeping,$(short) --engine scripted:sleep_per_audio_s=0.01 --texts $(if $(QUICK),20,200))
 
 bench-gateway: $(VENV)/.local ## Measure accepted jobs a second beside Celery's .delay, and p99 at 200 a second
+	@sh benchmarks/install_wrk.sh
 	$(call bench,gateway,,$(short))
 
 bench-latency: $(VENV)/.local ## Measure a job that costs nothing, from POST to succeeded
