@@ -24,6 +24,7 @@ import httpx
 from deploy.processes import Managed, ProcessGroup
 from deploy.redis_server import RedisServer
 from deploy.weights import choose_engine
+from shared import tracing
 from shared.bell import Stage
 from shared.errors import InvalidSettings, TransientError
 from shared.manifest import EngineName
@@ -95,6 +96,7 @@ class LocalCluster:
     def start(self) -> None:
         """Start every process and return when a job can be accepted."""
         settings = self.settings
+        tracing.check()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         if "redis_url" not in settings.model_fields_set:
             self.redis = RedisServer(settings.data_dir / "redis", settings.redis_port)

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 
 from gateway import (
     audio,
@@ -55,6 +56,13 @@ from shared.ledger.outbox import Outbox
 from shared.lookup import Resolver, system_resolver
 from shared.settings import Settings
 from shared.storage import open_storage
+
+NO_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False,
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+}
 
 
 def create_app(
@@ -129,6 +137,8 @@ def create_app(
         redirect_slashes=False,
         docs_url=None,  # its own would have browsers load scripts from elsewhere
         redoc_url=None,
+        # FastAPI's own would tell a collector what validation errors and exceptions quote.
+        telemetry=NO_TELEMETRY,
     )
     app.state.meters = HttpMeters()
     of_jobs = (jobs, audio, captions, segments, redo, events, deliveries, batches, estimates)

@@ -14,6 +14,7 @@ from gateway.job_ids import new_uid
 from gateway.offload import offload
 from gateway.services import Services
 from gateway.submission import Naming, check_webhook, prepare, raise_refusal, sha256
+from shared import tracing
 from shared.errors import ClusterError, InvalidInput
 from shared.ledger.batch_record import BATCH_PREFIX, BatchRecord, NewBatch
 from shared.ledger.intake import Verdict
@@ -53,7 +54,12 @@ async def submit_batch(
         webhook_host=host,
         webhook_events=None if hook is None else " ".join(hook.events),
     )
-    submission = await services.batches.create(batch, caller.limits)
+    facts = {"kc.batch.jobs": len(batch.jobs)}
+    with tracing.span("accept", tracing.Kind.PRODUCER, facts):
+        if tracing.is_on():
+            batch = _traced(batch)
+        submission = await services.batches.create(batch, caller.limits)
+        tracing.note({"kc.batch.id": submission.id or "", "kc.verdict": submission.verdict.value})
     if submission.verdict is Verdict.CONFLICT:
         raise IdempotencyConflict()
     if submission.verdict is Verdict.UNKNOWN_LEXICON:
@@ -97,6 +103,13 @@ async def _jobs(services: Services, caller: Caller, request: BatchRequest) -> li
         replace(job, uid=uid, custom_id=name)
         for job, uid, name in zip(jobs, uids, names, strict=True)
     ]
+
+
+def _traced(batch: NewBatch) -> NewBatch:
+    """Return the batch with all its jobs beneath the current span."""
+    here = tracing.traceparent()
+    jobs = tuple(replace(job, traceparent=here) for job in batch.jobs)
+    return replace(batch, jobs=jobs, traceparent=here)
 
 
 @contextmanager

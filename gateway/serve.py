@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.protocol import HEAD_TIMEOUT_S, UNREAD_TIMEOUT_S, BoundedHttp
+from shared import tracing
 from shared.errors import InvalidSettings
 from shared.logs import configure_logging
 from shared.settings import Settings
@@ -115,6 +116,7 @@ def serve(settings: Settings) -> None:
     """
     configure_logging(settings.log_level, settings.log_format, "gateway")
     check_exposure(settings)
+    tracing.start("gateway")
     listener = bind(settings)
     server = make_server(create_app(settings))
     # uvicorn raises the signal it stopped for once more at its end: to us a normal one.
@@ -126,6 +128,7 @@ def serve(settings: Settings) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
         listener.close()
+        tracing.stop()
     if not server.started:
         raise InvalidSettings("The gateway could not start; the log above says why.")
 

@@ -1,7 +1,7 @@
 """The way of a submission, on a page: validate, admit, record."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -21,6 +21,7 @@ from gateway.job_ids import new_uid
 from gateway.offload import offload
 from gateway.requests import JobRequest
 from gateway.services import Services
+from shared import tracing
 from shared.addresses import check_url
 from shared.errors import InvalidInput, UnknownLexicon, UnknownVoice
 from shared.languages import Language, language_of_voice, parse_language
@@ -114,11 +115,16 @@ async def record(services: Services, caller: Caller, job: NewJob) -> Accepted:
         RedisError: as `submit`.
     """
     reached(Step.SUBMIT_CHECKED, job=job.uid)
-    submission = await services.intake.create(job, caller.limits)
-    reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
-    if submission.verdict is Verdict.CREATED:
-        log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
-    return await _accepted(services, submission)
+    facts = {"kc.lane": job.lane.value, "kc.chars": len(job.input)}
+    with tracing.span("accept", tracing.Kind.PRODUCER, facts):
+        if tracing.is_on():
+            job = replace(job, traceparent=tracing.traceparent())
+        submission = await services.intake.create(job, caller.limits)
+        tracing.note({"kc.job.id": submission.uid or "", "kc.verdict": submission.verdict.value})
+        reached(Step.SUBMIT_RECORDED, job=submission.uid, verdict=submission.verdict)
+        if submission.verdict is Verdict.CREATED:
+            log.info("job accepted", action="submit", job_id=submission.uid, owner=caller.owner)
+        return await _accepted(services, submission)
 
 
 async def prepare(

@@ -14,6 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from shared import tracing
 from shared.errors import ClusterError, InvalidInput
 
 QUIET = (
@@ -84,6 +85,7 @@ def configure_logging(level: str, log_format: Literal["json", "console"], proces
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         name_process,
+        *([tracing.add_trace_id] if tracing.wanted() else []),
     ]
     renderers: list[Processor] = (
         [

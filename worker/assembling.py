@@ -11,6 +11,8 @@ from typing import IO, Any
 import structlog
 from redis.exceptions import RedisError
 
+from shared import tracing
+from shared.bell import Stage as StageName
 from shared.errors import (
     DamagedSegment,
     LostLease,
@@ -40,6 +42,7 @@ from worker.assemble.chapters import place_chapters
 from worker.assemble.loudness import Gain, gain_to, measure
 from worker.assemble.m4b import ChapterMark, Tags
 from worker.stage import Stage
+from worker.traced import attempt
 
 log = structlog.get_logger()
 
@@ -97,28 +100,33 @@ class Assembling(Stage):
         self.started = self.told_at = time.monotonic()
         self.reading = None
         self.chapters, self.chapter_files, self.warnings = [], [], []
-        try:
-            with self.note.busy("assembling", within_s=self.settings.assemble_timeout_s):
-                yield
-        except LostLease:
-            bound.info("lease lost")
-            self._drop_chapter_files()
-        except (PermanentError, TransientError) as error:
-            bound.warning("assembly failed", code=error.code, error=error.message[:300])
-            self._drop_chapter_files()
-            if isinstance(error, ObjectMissing | DamagedSegment) and self.reading is not None:
-                # Else every later job with the same sentence would fail of it too.
-                key = self.reading
-                self.persist(lambda: self.ledger.doubt_audio(key))
-            code, message = error.code, error.message
-            permanent = isinstance(error, PermanentError)
-            self.give_up(
-                lambda: self.ledger.fail_stage(
-                    claim, code=code, message=message, permanent=permanent
-                )
-            )
-        finally:
-            self._clear_folder()
+        facts = {"kc.segments": claim.segments_total}
+        with attempt(self.ledger.client, StageName.ASSEMBLE, claim.uid, facts):
+            try:
+                with self.note.busy("assembling", within_s=self.settings.assemble_timeout_s):
+                    yield
+            except LostLease as error:
+                tracing.fail(error.code)
+                bound.info("lease lost")
+                self._drop_chapter_files()
+            except (PermanentError, TransientError) as error:
+                tracing.fail(error.code)
+                bound.warning("assembly failed", code=error.code, error=error.message[:300])
+                self._give_back(claim, error)
+            finally:
+                self._clear_folder()
+
+    def _give_back(self, claim: AssemblyClaim, error: PermanentError | TransientError) -> None:
+        self._drop_chapter_files()
+        if isinstance(error, ObjectMissing | DamagedSegment) and self.reading is not None:
+            # Else every later job with the same sentence would fail of it too.
+            key = self.reading
+            self.persist(lambda: self.ledger.doubt_audio(key))
+        code, message = error.code, error.message
+        permanent = isinstance(error, PermanentError)
+        self.give_up(
+            lambda: self.ledger.fail_stage(claim, code=code, message=message, permanent=permanent)
+        )
 
     def _clear_folder(self) -> None:
         # One for all jobs: making and removing a folder can take as long as a sentence's encoding.
@@ -292,6 +300,7 @@ class Assembling(Stage):
             raise
         sums = [output.sha256 for output in outputs]
         reached(Step.ASSEMBLE_RECORDED, job=claim.uid, sha256=sums)
+        tracing.note({"kc.audio_s": round(outputs[0].audio_s, 3)})
         log.info(
             "succeeded",
             action="assemble",

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
+from shared import tracing
 from shared.addresses import AddressRules, parse_rules
 from shared.batch_view import batch_view
+from shared.bell import Stage as StageName
 from shared.errors import LostLease
 from shared.job_view import job_view, timestamp
 from shared.ledger.batch_record import BATCH_PREFIX, BatchRecord
@@ -22,6 +25,7 @@ from worker.deliver.schedule import next_delay_s
 from worker.deliver.sender import Attempt, Verdict, default_ssl_context, send, verdict
 from worker.deliver.signing import parse_secrets, sign
 from worker.stage import Stage
+from worker.traced import attempt as traced_attempt
 
 log = structlog.get_logger()
 
@@ -46,9 +50,25 @@ class Delivering(Stage):
     def busy(self, claim: DeliveryClaim) -> Iterator[None]:
         """Hold the claim for a block."""
         reached(Step.DELIVER_CLAIMED, job=claim.uid, delivery=claim.id, attempt=claim.attempt)
+        facts: dict[str, str | int] = {
+            "http.request.method": "POST",
+            "server.address": _host(claim.url),
+            "kc.attempt": claim.attempt,
+            "kc.delivery.id": claim.id,
+            "kc.event": claim.event,
+        }
+        traced = traced_attempt(
+            self.ledger.client, StageName.DELIVER, claim.uid, facts, kind=tracing.Kind.CLIENT
+        )
+        with traced, self._lease(claim):
+            yield
+
+    @contextmanager
+    def _lease(self, claim: DeliveryClaim) -> Iterator[None]:
         try:
             yield
-        except LostLease:
+        except LostLease as error:
+            tracing.fail(error.code)
             log.info("lease lost", action="deliver", job_id=claim.uid, delivery=claim.id)
 
     def frozen_body(self, claim: DeliveryClaim) -> bytes:
@@ -84,7 +104,8 @@ class Delivering(Stage):
 
     def send(self, claim: DeliveryClaim, body: bytes) -> Attempt:
         """POST the body to a checked address."""
-        headers = sign(claim.id, time.time(), body, self._secrets)
+        # What is signed is the same with and without: a receiver may or may not go on with a trace.
+        headers = sign(claim.id, time.time(), body, self._secrets) | tracing.headers()
         attempt = send(
             claim.url,
             body,
@@ -100,6 +121,10 @@ class Delivering(Stage):
         """Write what came of an attempt, and when the next one is due."""
         status, next_s = DeliveryStatus.DELIVERED, 0.0
         decided = verdict(attempt)
+        if attempt.status is not None:
+            tracing.note({"http.response.status_code": attempt.status})
+        if decided is not Verdict.DELIVERED:
+            tracing.fail(attempt.error or str(attempt.status))
         if decided is Verdict.GIVE_UP:
             status = DeliveryStatus.GONE
         elif decided is Verdict.RETRY:
@@ -129,3 +154,11 @@ class Delivering(Stage):
             status=attempt.status,
             outcome=status.value,
         )
+
+
+def _host(url: str) -> str:
+    """Return what of a webhook's address holds no secret; nothing of one that is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

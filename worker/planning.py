@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from shared import tracing
+from shared.bell import Stage as StageName
 from shared.errors import LostLease, PermanentError, UnknownLexicon
 from shared.formats import SAMPLE_RATE_HZ
 from shared.languages import Language
@@ -24,6 +26,7 @@ from worker.plan.rewriting import Rewrite
 from worker.plan.segment import PlannedSegment, PlannedSlice, SegmentKind
 from worker.redoing import as_said, chapters_of, how_said, in_place, read_kept
 from worker.stage import Stage
+from worker.traced import attempt
 
 log = structlog.get_logger()
 
@@ -115,17 +118,22 @@ class Planning(Stage):
         """Hold the claim for a block; what the block raises is recorded for the job."""
         bound = log.bind(job_id=claim.uid, action="plan")
         reached(Step.PLAN_CLAIMED, job=claim.uid)
-        try:
-            with self.note.busy("planning", within_s=self.settings.plan_timeout_s):
-                yield
-        except LostLease:
-            bound.info("lease lost")
-        except PermanentError as error:
-            bound.warning("job failed", code=error.code)
-            code, message = error.code, error.message
-            self.give_up(
-                lambda: self.ledger.fail_stage(claim, code=code, message=message, permanent=True)
-            )
+        with attempt(self.ledger.client, StageName.PLAN, claim.uid, {}):
+            try:
+                with self.note.busy("planning", within_s=self.settings.plan_timeout_s):
+                    yield
+            except LostLease as error:
+                tracing.fail(error.code)
+                bound.info("lease lost")
+            except PermanentError as error:
+                tracing.fail(error.code)
+                bound.warning("job failed", code=error.code)
+                code, message = error.code, error.message
+                self.give_up(
+                    lambda: self.ledger.fail_stage(
+                        claim, code=code, message=message, permanent=True
+                    )
+                )
 
     @property
     def window_bytes(self) -> int:
@@ -183,6 +191,7 @@ class Planning(Stage):
             )
         )
         reached(Step.PLAN_RECORDED, job=claim.uid, final=kept.final)
+        tracing.note({"kc.segments": len(kept.segments)})
         log.info("kept", action="plan", job_id=claim.uid, segments=len(kept.segments))
 
     def _rewrites(
@@ -266,6 +275,7 @@ class Planning(Stage):
             )
         )
         reached(Step.PLAN_RECORDED, job=claim.uid, final=final)
+        tracing.note({"kc.segments": len(segments), "kc.chars": sliced.consumed})
         log.info(
             "planned",
             action="plan",

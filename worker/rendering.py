@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from itertools import compress
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import structlog
 
+from shared import tracing
 from shared.errors import ClusterError, DeviceLost, OutOfDeviceMemory, PermanentError
 from shared.formats import SAMPLE_RATE_HZ
 from shared.ledger.beginning import Beginning, Lines
@@ -25,6 +26,7 @@ from worker.engines.plausibility import check_audio
 from worker.pipeline import SHIFT_BATCHES, SHIFT_CREW, SHIFT_S, Crew, Pace, Plan, Shift
 from worker.segment_audio import encode_segment
 from worker.stage import Stage
+from worker.traced import Parts
 
 log = structlog.get_logger()
 
@@ -56,6 +58,7 @@ class Work:
         inputs: for the engine, of each member.
         error: why these could not be made, if so.
         beginning: for saying that it begins; None without members.
+        parts: its jobs' spans; None where none is traced.
     """
 
     claims: Sequence[SegmentClaim]
@@ -64,6 +67,7 @@ class Work:
     beginning: Beginning | None
     size: float = 0.0
     minutes: float = 1.0
+    parts: Parts | None = None
 
     def __bool__(self) -> bool:
         return bool(self.claims)
@@ -79,6 +83,7 @@ class Batch:
         synthesis_s: seconds the engine took.
         error: why it failed, if it did.
         beginning: knows which of its members were this process's to render.
+        parts: as the `Work`'s.
     """
 
     claims: Sequence[SegmentClaim]
@@ -86,6 +91,7 @@ class Batch:
     synthesis_s: float
     error: ClusterError | None = None
     beginning: Beginning | None = None
+    parts: Parts | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,8 @@ class Rendering(Stage):
             failure = error
         beginning = Beginning(self.ledger, self.lines, claims)
         size, minutes = padded_phonemes(claims), minutes_of_speech(claims)
-        return Work(claims, inputs, failure, beginning, size, minutes)
+        parts = Parts.of(self.ledger.client, claims)
+        return Work(claims, inputs, failure, beginning, size, minutes, parts)
 
     def begin(self, work: Work) -> bool:
         """Say that a batch's rendering begins; its attempts count from here on.
@@ -215,6 +222,7 @@ class Rendering(Stage):
         self.note.end(lost=error.message)
         note("cut", how="device lost")
         shift.settle(LAST_WORDS_S)
+        tracing.stop()
         os._exit(EXIT_DEVICE)
 
     def render(self, work: Work) -> Batch:
@@ -225,13 +233,18 @@ class Rendering(Stage):
         """
         within_s = self.settings.render_timeout_s * work.minutes
         self.note.begin("rendering", within_s=within_s, batch=len(work.claims))
+        if work.parts is not None:
+            work.parts.begin()
         started = time.monotonic()
         audios: Sequence[SegmentAudio] = ()
         failure = work.error
         if failure is None:
             try:
                 audios = self._forward(work.inputs, HALVINGS)
-            except DeviceLost:
+            except DeviceLost as error:
+                if work.parts is not None:
+                    work.parts.take(work.claims)
+                    work.parts.end(error.code)
                 raise
             except ClusterError as error:
                 failure = error
@@ -240,7 +253,7 @@ class Rendering(Stage):
         self.note.done()
         if failure is None:
             reached(Step.SYNTH_RENDERED, segments=work.claims)
-        return Batch(work.claims, audios, took_s, failure, work.beginning)
+        return Batch(work.claims, audios, took_s, failure, work.beginning, work.parts)
 
     def _forward(self, inputs: Sequence[SegmentInput], halvings: int) -> list[SegmentAudio]:
         """Render; what the device has no room for at once is halved, and at last rendered alone."""
@@ -262,9 +275,10 @@ class Rendering(Stage):
         ]
 
     @contextmanager
-    def keeping(self) -> Iterator[None]:
+    def keeping(self, batch: Batch) -> Iterator[None]:
         """Store and record a batch for a block, beside the rendering of another."""
-        with self.note.beside("storing", within_s=self.settings.store_timeout_s + 60):
+        spans = nullcontext() if batch.parts is None else batch.parts.kept()
+        with self.note.beside("storing", within_s=self.settings.store_timeout_s + 60), spans:
             yield
 
     def confirm(self, batch: Batch) -> Batch:
@@ -274,7 +288,13 @@ class Rendering(Stage):
         """
         if batch.beginning is None:
             return batch
-        ours = {claim.token for claim in self.persist(batch.beginning.ours)}
+        batch = self._confirm(batch, batch.beginning)
+        if batch.parts is not None:
+            batch.parts.take(batch.claims)
+        return batch
+
+    def _confirm(self, batch: Batch, beginning: Beginning) -> Batch:
+        ours = {claim.token for claim in self.persist(beginning.ours)}
         if len(ours) == len(batch.claims):
             return batch
         mine = [claim.token in ours for claim in batch.claims]
@@ -290,15 +310,17 @@ class Rendering(Stage):
             # Whose fault it was shows when each is tried alone.
             permanent = len(batch.claims) == 1 and _is_permanent(batch.error)
             for claim in batch.claims:
-                self._fail(claim, batch.error, permanent=permanent)
+                self._fail(claim, batch.error, permanent=permanent, parts=batch.parts)
             return CheckedBatch([], batch.synthesis_s)
         done = []
         for claim, audio in zip(batch.claims, batch.audios, strict=True):
             try:
                 check_audio(audio, _input(claim))
             except ClusterError as error:
-                self._fail(claim, error, permanent=_is_permanent(error))
+                self._fail(claim, error, permanent=_is_permanent(error), parts=batch.parts)
             else:
+                if batch.parts is not None:
+                    batch.parts.heard(claim, len(audio.samples))
                 done.append((claim, audio))
         return CheckedBatch(done, batch.synthesis_s)
 
@@ -354,7 +376,11 @@ class Rendering(Stage):
                 synthesis_s=round(batch.synthesis_s, 3),
             )
 
-    def _fail(self, claim: SegmentClaim, error: ClusterError, *, permanent: bool) -> None:
+    def _fail(
+        self, claim: SegmentClaim, error: ClusterError, *, permanent: bool, parts: Parts | None
+    ) -> None:
+        if parts is not None:
+            parts.fail(claim, error.code)
         log.warning(
             "segment failed",
             action="synth",

@@ -17,6 +17,7 @@ import structlog
 from celery import signals
 from celery.exceptions import SecurityWarning
 
+from shared import tracing
 from shared.bell import Stage, make_celery
 from shared.connections import connect
 from shared.ledger.leases import Leases
@@ -61,6 +62,7 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
     """
     # Celery warns root of pickled messages; ours are empty, and nothing but JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    tracing.check()  # now, and not by one child after another
     os.nice(settings.nice)
     worker = f"{stage}.{name}"
     ended: list[tuple[int, str]] = []
@@ -84,6 +86,7 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
     )
     threads = stage is Stage.DELIVER
     if threads:
+        tracing.start(worker)
         tasks.stages.use(settings, worker)
         tasks.stages.current()  # a bad setting shows now, not at the first webhook
 
@@ -129,6 +132,7 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
         code = 0
     finally:
         keeper.stop()
+        tracing.stop()
     if ended:
         code, reason = ended[0]
         # Once more: whoever looks for why it ended looks at the log's last line.

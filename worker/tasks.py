@@ -11,6 +11,7 @@ from billiard.pool import EX_OK, EX_RECYCLE
 from celery import shared_task, signals
 from redis.exceptions import RedisError
 
+from shared import tracing
 from shared.bell import Stage as StageName
 from shared.errors import ClusterError
 from shared.ledger.states import Recycled
@@ -135,6 +136,7 @@ def _enter_child(sender: str = "", **_: Any) -> None:
     settings = load_settings()
     worker = sender.partition("@")[0]
     begin_process(settings, worker)
+    tracing.start(worker)
     stages.use(settings, worker)
     stages.enter()
 
@@ -144,6 +146,7 @@ def _leave_child(exitcode: int | None = None, **_: Any) -> None:
     """In a child that ends: say so if its time is up, so that it does not look like a crash."""
     if exitcode in {EX_OK, EX_RECYCLE}:
         stages.leave()
+    tracing.stop()
 
 
 def _work(fetched: Step, step: Callable[[Any], bool], most: int) -> None:

@@ -49,7 +49,7 @@ def synth(stage: "Rendering") -> bool:
         return stage.prepare(stage.claim())
 
     def keep(rendered: "Batch") -> None:
-        with stage.keeping():
+        with stage.keeping(rendered):
             ours = stage.confirm(rendered)
             good = stage.check(ours)
             stored = stage.store(good)

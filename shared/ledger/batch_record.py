@@ -25,6 +25,7 @@ class NewBatch:
         payload: hash of the whole request, to tell a repeat from another use of its key.
         idempotency: hash of the client's `Idempotency-Key`.
         metadata: handed back as it came.
+        traceparent: as `NewJob`'s.
     """
 
     id: str
@@ -36,6 +37,7 @@ class NewBatch:
     webhook_url: str | None = None
     webhook_host: str | None = None
     webhook_events: str | None = None
+    traceparent: str | None = None
 
     def to_json(self, *, jobs: bool) -> str:
         """Encode, absent fields left out (cjson would read null as a value).

@@ -93,6 +93,7 @@ class NewJob:
         lexicons: `name` or `name@3` each; the ledger makes exact versions of them.
         warnings: `{code, segment, detail}` each, known before any planning.
         source: of a job whose input takes the place of one segment of another.
+        traceparent: what its spans stand beneath; None where jobs are not traced.
     """
 
     uid: str
@@ -115,6 +116,7 @@ class NewJob:
     lexicons: tuple[str, ...] = ()
     warnings: tuple[dict[str, Any], ...] = ()
     source: Source | None = None
+    traceparent: str | None = None
 
     def to_json(self) -> str:
         """Encode all but texts, absent fields left out (cjson would read null as a value)."""

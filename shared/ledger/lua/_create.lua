@@ -84,6 +84,7 @@ local function write_job(name, job, input, words)
     'payload', job.payload, 'total', 0, 'done', 0, 'reused', 0, 'audio_s', 0, 'planned', 0,
     'plan_bytes', 0, 'plan_chars', 0, 'vtime', 0, 'left', 0, 'unplanned', job.input_chars)
   if job.batch then redis.call('HSET', key, 'batch', job.batch) end
+  if job.traceparent then redis.call('HSET', key, 'traceparent', job.traceparent) end
   if job.custom_id then redis.call('HSET', key, 'custom_id', job.custom_id) end
   if job.stand_in ~= nil then redis.call('HSET', key, 'stand_in', job.stand_in and 1 or 0) end
   for _, warning in ipairs(job.warnings or {}) do

@@ -1,5 +1,5 @@
 -- A batch and all its jobs, or the reason why not. ARGV: batch as JSON {id, owner, payload,
--- idempotency, metadata, webhook_…, total, input_chars, share, jobs}, limits as JSON. Each of `jobs`
+-- idempotency, metadata, webhook_…, traceparent, total, input_chars, share, jobs}, limits as JSON. Each of `jobs`
 -- is staged: {uid, lane, input_chars, deadline_s, custom_id, lexicons, warned}; without `jobs` it is
 -- only asked whether they would be accepted. Answers {verdict, id, seconds or what is missing, index
 -- of the job it is missing from}; `staged` for the verdict if all is well with a question, `gone` if
@@ -46,6 +46,7 @@ if batch.webhook_url then
   redis.call('HSET', key, 'webhook_url', batch.webhook_url, 'webhook_host', batch.webhook_host,
     'webhook_events', batch.webhook_events)
 end
+if batch.traceparent then redis.call('HSET', key, 'traceparent', batch.traceparent) end
 redis.call('ZADD', 'kc:batches:' .. owner, now, id)
 redis.call('HINCRBY', 'kc:batches_by_status', 'in_progress', 1)
 count('batches_accepted')

@@ -38,6 +38,8 @@ class Cluster:
         self.group = ProcessGroup()
         self.settings = Settings(redis_url=server.url, data_dir=folder)
         self.celery = make_celery(self.settings)
+        self.environment: dict[str, str] = {}
+        """Of the processes it starts, on top of this one's own."""
 
     def start(self, stage: str, name: str = "0", **settings: object) -> Managed:
         """Start a worker, the gateway or the reconciler; settings go by their field's name."""
@@ -53,6 +55,7 @@ class Cluster:
             "KC_RECONCILE_INTERVAL_S": "0.2",
             "KC_PLAN_SLICE_CHARS": "8192",
             **{f"KC_{key.upper()}": str(value) for key, value in settings.items()},
+            **self.environment,
         }
         command = [sys.executable, "-m", "deploy.cli"]
         alone = stage in {"reconciler", "gateway"}
