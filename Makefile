@@ -54,7 +54,7 @@ cluster: $(VENV)/.test ## Run a cluster with two gateways behind one port, S3 ov
 	@sh tests/observability/fetch_programs.sh
 	@exec $(BIN)/python -m tests.day --stay
 
-day: $(VENV)/.test ## Live through a day of such a cluster (eight minutes): burst, death, upgrade, restart; MINUTES=5 SEED=1 QUICK=1
+day: $(VENV)/.test ## Live through a day of such a cluster (six minutes): burst, death, upgrade, restart; MINUTES=5 SEED=1 QUICK=1
 	@sh tests/observability/fetch_programs.sh
 	@mkdir -p out/day && $(BIN)/python -m tests.day --minutes $(MINUTES) --seed $(SEED) --json out/day/day-$(SEED).json --keep out/day/kept-$(SEED) $(short)
 

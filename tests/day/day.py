@@ -305,9 +305,9 @@ class Day:
         self._must("no client gave up", not load.refusals, load.refusals[:5])
         self._must("streams were heard to their end", load.streams["whole"] > 0, load.streams)
         if self.watched is not None:
-            self._see(self.watched)
+            self.see(self.watched)
 
-    def _see(self, watched: Watched) -> None:
+    def see(self, watched: Watched) -> None:
         """Say whether the dashboard shows the day."""
         blank = [
             f"{t.panel}: {t.legend}"

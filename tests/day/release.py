@@ -40,8 +40,8 @@ def this() -> Release:
 
 def previous(folder: Path) -> Release | str:
     """Put the release before this one into a folder; return it, or why it can't be had."""
-    tag = _git("describe", "--tags", "--abbrev=0", "HEAD^")
-    commit = tag.decode().strip() if tag else LAST_RELEASE
+    tag = _newest_tag()
+    commit = tag or LAST_RELEASE
     packed = _git("archive", "--format=tar", commit)
     if packed is None:
         return f"the git history has no {commit[:7]} (a shallow clone, or no clone at all)"
@@ -51,6 +51,11 @@ def previous(folder: Path) -> Release | str:
     release = Release(commit if tag else commit[:7], folder)
     _check(release)
     return release
+
+
+def _newest_tag() -> str | None:
+    found = _git("describe", "--tags", "--abbrev=0", "HEAD^")
+    return found.decode().strip() if found else None
 
 
 def _check(release: Release) -> None:
