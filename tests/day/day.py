@@ -143,7 +143,7 @@ class Day:
         older = previous(self.folder / "previous")
         old = older if isinstance(older, Release) else this()
         self.releases = (
-            older.name if isinstance(older, Release) else f"none: {older}; the same code is rolled",
+            older.name if isinstance(older, Release) else f"the same code, since {older}",
             this().name,
         )
         cluster = DayCluster(
@@ -229,14 +229,14 @@ class Day:
     def _kill(self, cluster: DayCluster, load: Load) -> None:
         self._until(self.plan.kill)
         with self._phase(load, "killed worker"), cluster.supervisor.lying(VICTIM):
-            # In the middle of a batch: it has begun one just now.
-            cluster.log.wait_for(
+            begun = cluster.log.wait_for(
                 Step.SYNTH_BEGUN,
                 after=time.monotonic(),
                 where=lambda event: event["process"] == VICTIM,
-                within_s=10,
+                within_s=30,
             )
             cluster.kill_parent(VICTIM)
+            self._must("the worker was killed in a batch that it had just begun", begun is not None)
             self._note(f"{VICTIM} is killed with SIGKILL in a batch")
             time.sleep(self.plan.dead_s)
         cluster.wait(lambda: cluster.loaded(VICTIM), 120)
