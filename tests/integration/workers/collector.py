@@ -88,7 +88,8 @@ class Collector:
 
 def _facts(pairs: Any) -> dict[str, Any]:
     def value(pair: KeyValue) -> Any:
-        return getattr(pair.value, pair.value.WhichOneof("value"))
+        kind = pair.value.WhichOneof("value")
+        return None if kind is None else getattr(pair.value, kind)
 
     return {pair.key: value(pair) for pair in pairs}
 
