@@ -22,7 +22,7 @@ short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo cluster day test test-quick gpu-test faults screenshots soak observability bench bench-engine bench-system bench-gateway \
-	bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
+	bench-latency bench-scaling bench-scale bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -62,6 +62,7 @@ test: $(VENV)/.test ## Run every test that needs no GPU, against real Redis, Cel
 	@sh tests/browser/install_chromium.sh
 	@sh tests/observability/fetch_programs.sh
 	@sh tests/integration/operations/fetch_redis_cli.sh
+	@sh tests/integration/secure_redis/fetch_redis.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run the unit tests only
@@ -84,7 +85,7 @@ observability: ## Write alert rules and a dashboard that link to your runbooks; 
 	$(if $(RUNBOOKS),,@echo 'Say where your operators read docs/runbooks.md: make observability RUNBOOKS=https://…'; exit 1)
 	@$(PYTHON) -m deploy.alert_links '$(RUNBOOKS)' --to '$(OBSERVABILITY)'
 
-bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
+bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-scale bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
 
 bench-engine: $(VENV)/.local ## Measure the engine alone: batches of every size
 	$(call bench,engine,,$(short))
@@ -102,6 +103,9 @@ bench-latency: $(VENV)/.local ## Measure a job that costs nothing, from POST to 
 
 bench-scaling: $(VENV)/.local ## Measure 1 to 8 synth workers on one backlog
 	$(call bench,scaling,,$(short))
+
+bench-scale: $(VENV)/.local ## Measure what one Redis carries: 1 to 64 claimants, 1 to 16 workers
+	$(call bench,scale,,$(short))
 
 bench-growth: $(VENV)/.local ## Measure jobs of up to 2,000,000 characters, and up to 100,000 waiting
 	$(call bench,growth,,$(short))

@@ -194,7 +194,7 @@ def _reconciler(options: argparse.Namespace) -> int:
 
     settings = _settings()
     begin_process(settings, "reconciler")
-    client = connect(settings.redis_url, retries=0)
+    client = connect(settings.redis, retries=0)
     storage = open_storage(settings.storage, endpoint=settings.storage_endpoint)
     bell = Bell(make_celery(settings), client)
     leases = Leases(client, lease_s=settings.lease_s)

@@ -31,7 +31,7 @@ def _holdings() -> "Holdings":
     from shared.ledger.holdings import Holdings
     from shared.settings import load_settings
 
-    return Holdings(connect(load_settings().redis_url))
+    return Holdings(connect(load_settings().redis))
 
 
 def _held(options: argparse.Namespace) -> int:

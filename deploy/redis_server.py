@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import redis
@@ -17,6 +18,7 @@ from shared.errors import TransientError
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 2.0
+NO_OPTIONS: Mapping[str, str] = {}
 
 
 class RedisNotStarted(TransientError):
@@ -61,12 +63,25 @@ class RedisServer:
     Args:
         folder: for its append-only file and log; made if absent.
         port: on 127.0.0.1.
+        program: to start; None: what this machine has.
+        url: how to reach it, if it is set up to want more than its port.
+        options: settings beside or instead of the usual ones.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        program: str | None = None,
+        url: str | None = None,
+        options: Mapping[str, str] = NO_OPTIONS,
+    ) -> None:
         self.folder = folder
         self.port = port
-        self.url = f"redis://127.0.0.1:{port}/0"
+        self.url = url or f"redis://127.0.0.1:{port}/0"
+        self._program = program
+        self._options = options
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -87,11 +102,12 @@ class RedisServer:
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
+            **self._options,
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         # A group of its own: Ctrl-C in the terminal is the launcher's to handle, in order.
         self.process = subprocess.Popen(  # noqa: S603 - the program found above
-            [find_server(), *arguments],
+            [self._program or find_server(), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

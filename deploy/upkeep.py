@@ -66,7 +66,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
     settings = load_settings()
     storage = open_storage(settings.storage, endpoint=settings.storage_endpoint)
-    sweep = Sweep(settings, Upkeep(connect(settings.redis_url)), storage)
+    sweep = Sweep(settings, Upkeep(connect(settings.redis)), storage)
     act = sweep.preview if options.dry_run else sweep.run
     _tell_swept(act(unknown=options.unknown), dry_run=options.dry_run, as_json=options.json)
     return 0
@@ -99,7 +99,7 @@ def _backup(options: argparse.Namespace) -> int:
     from shared.ledger.backup import back_up
     from shared.settings import load_settings
 
-    copy = back_up(connect(load_settings().redis_url), options.file, pause_s=options.pause_s)
+    copy = back_up(connect(load_settings().redis), options.file, pause_s=options.pause_s)
     _tell_copy(copy, options, "Copied")
     return 0
 
@@ -112,7 +112,7 @@ def _restore(options: argparse.Namespace) -> int:
     if options.check:
         _tell_copy(look_at(options.file), options, "Whole:")
         return 0
-    copy = restore(connect(load_settings().redis_url), options.file)
+    copy = restore(connect(load_settings().redis), options.file)
     _tell_copy(copy, options, "Restored")
     return 0
 

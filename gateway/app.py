@@ -93,7 +93,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        intake = Intake(connect_async(settings.redis_url))
+        intake = Intake(connect_async(settings.redis))
         endings = Endings(intake.client)
         services = Services(
             settings=settings,

@@ -15,7 +15,8 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from shared.connections import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S
+from shared.connections import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, sentinel_options
+from shared.redis_url import broker_url, tls_options, watched
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -68,8 +69,9 @@ def _carrier(broker: str) -> Celery:
 
 def make_celery(settings: Settings) -> Celery:
     """Return the Celery application: carrier of wake-ups, nothing else."""
-    app = _carrier(settings.redis_url)
+    app = _carrier(broker_url(settings.redis))
     app.conf.broker_transport = "shared.carrier:Transport"
+    app.conf.broker_use_ssl = tls_options(settings.redis) or False
     app.conf.broker_transport_options = {
         # What is taken is written down nowhere. The ledger knows what a lost worker held, and the
         # reconciler rings again; and a Redis that is full refuses such notes, which ends workers.
@@ -80,6 +82,12 @@ def make_celery(settings: Settings) -> Celery:
         "health_check_interval": 10,
         "max_retries": 1,
     }
+    if (found := watched(settings.redis)) is not None:
+        app.conf.broker_transport = "shared.carrier:SentinelTransport"
+        app.conf.broker_transport_options |= {
+            "master_name": found.service,
+            "sentinel_kwargs": sentinel_options(found),
+        }
     return app
 
 

@@ -9,22 +9,51 @@ from typing import Any, Self
 import kombu
 from celery.app.amqp import AMQP
 from kombu.transport import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 LOOK_AGAIN_S = 2.0
 """How often a worker looks whether a Redis that is away is back."""
 
 
-class Channel(redis.Channel):
-    """Declares queues without a word to Redis."""
+class Patient:
+    """Declares queues without a word to Redis, and waits for one that refuses to hand out."""
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         """Keep no binding: a queue is found by its name."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        """Take a wake-up; a Redis that can't write now counts as away.
+
+        It can't without the replicas it must have or a disk to write to. Celery takes such an
+        answer for an error of its own, and ends the worker.
+        """
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]  # of the class beside it
+        except NoPermissionError:
+            raise
+        except ResponseError as error:
+            raise RedisConnectionError(f"Redis refuses: {error}") from error
+
+
+class Channel(Patient, redis.Channel):
+    """Of one server."""
 
 
 class Transport(redis.Transport):
     """What `broker_transport` names."""
 
     Channel: Any = Channel
+
+
+class SentinelChannel(Patient, redis.SentinelChannel):
+    """Of the primary that sentinels name."""
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """What `broker_transport` names where there are sentinels."""
+
+    Channel: Any = SentinelChannel
 
 
 class Connection(kombu.Connection):

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import InvalidSettings
 from shared.manifest import EngineName
+from shared.redis_url import watched, with_tls_files
 from shared.steps import Step
 
 PREFIX = "KC_"
@@ -34,8 +35,18 @@ class Settings(BaseSettings):
     # Where things are
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
-        description="Redis or Valkey: the ledger and the broker. Give it a database of its own.",
+        repr=False,
+        description="Redis or Valkey: the ledger and the broker. Give it a database of its own. "
+        "`rediss://…` for TLS, `redis+sentinel://host,host/0?service=name` for Sentinel.",
     )
+    redis_ca_file: Path | None = Field(
+        None,
+        description="Certificates that Redis' own is trusted by. Empty: those of the system.",
+    )
+    redis_cert_file: Path | None = Field(
+        None, description="Certificate shown to a Redis that asks for one."
+    )
+    redis_key_file: Path | None = Field(None, description="The key of that certificate.")
     storage_url: str = Field(
         "",
         description="`file:///…`, `s3://…`, `gs://…` or `az://…`. Empty: in the data folder.",
@@ -297,6 +308,11 @@ class Settings(BaseSettings):
         return tuple(value.split(",")) if isinstance(value, str) else value
 
     @model_validator(mode="after")
+    def _redis_can_be_asked(self) -> Self:
+        watched(self.redis)
+        return self
+
+    @model_validator(mode="after")
     def _segments_outlive_jobs(self) -> Self:
         # An open job counts on reused audio, so that audio must outlast every job.
         if self.segment_ttl_s < self.job_deadline_max_s:
@@ -315,6 +331,16 @@ class Settings(BaseSettings):
             if value is not None:
                 found[PREFIX + name.upper()] = str(value)
         return found
+
+    @property
+    def redis(self) -> str:
+        """The address of Redis, with the files for TLS in it."""
+        return with_tls_files(
+            self.redis_url,
+            ca=self.redis_ca_file,
+            cert=self.redis_cert_file,
+            key=self.redis_key_file,
+        )
 
     @property
     def storage(self) -> str:

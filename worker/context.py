@@ -50,7 +50,7 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
     Raises:
         ClusterError: the model, its voices or the store cannot be used as set up.
     """
-    client = connect(settings.redis_url)
+    client = connect(settings.redis)
     shared_parts: dict[str, Any] = {
         "settings": settings,
         "ledger": WorkLedger(

@@ -75,7 +75,7 @@ def run_worker(stage: Stage, settings: Settings, name: str = "0") -> int:
             keeper.leave()  # before the next child takes anything on
             os.kill(os.getpid(), signal.SIGTERM)
 
-    client = connect(settings.redis_url, retries=0, within_s=RENEW_WITHIN_S)
+    client = connect(settings.redis, retries=0, within_s=RENEW_WITHIN_S)
     keeper = Keeper(
         settings,
         stage,

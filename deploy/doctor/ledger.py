@@ -1,11 +1,11 @@
 """Redis: reached, safe, quick, with room, of its own, and of the same time."""
 
 import contextlib
+import ssl
 import statistics
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.exceptions import (
@@ -17,6 +17,7 @@ from redis.exceptions import (
 
 from deploy.doctor.finding import Finding, Verdict
 from shared.connections import connect
+from shared.redis_url import without_login
 from shared.settings import Settings
 
 AREA = "redis"
@@ -40,7 +41,7 @@ SAMPLES = 30
 def examine_redis(settings: Settings) -> Iterator[Finding]:
     """Look at Redis."""
     url = _url(settings)
-    where = _where(url)
+    where = without_login(url)
     try:
         client = connect(url, retries=0, within_s=3.0)
     except ValueError as error:
@@ -66,22 +67,30 @@ def _url(settings: Settings) -> str:
         with contextlib.suppress(RedisError, OSError), connect(own, retries=0, within_s=1.0) as up:
             up.ping()
             return own
-    return settings.redis_url
-
-
-def _where(url: str) -> str:
-    """Return the address without its password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}:{parts.port or 6379}{parts.path}"
+    return settings.redis
 
 
 def _reaching(error: Exception) -> str:
     if isinstance(error, AuthenticationError | NoPermissionError):
         return "Put the user and password into KC_REDIS_URL: redis://user:password@host:6379/0."
+    if _is_tls(error):
+        return (
+            "Have KC_REDIS_CA_FILE hold the authority that signed Redis' certificate, which must "
+            "name the host of KC_REDIS_URL; see that Redis speaks TLS on that port."
+        )
     return (
         "Start Redis there, or correct KC_REDIS_URL; look at the network in between. "
         "`kokoro-cluster up` starts one of its own."
     )
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Return whether it came of a failed handshake, however it was wrapped."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _look(client: redis.Redis, where: str) -> Iterator[Finding]:
@@ -203,7 +212,11 @@ def _clock(client: redis.Redis) -> Finding:
 
 
 def _of_its_own(client: redis.Redis) -> Finding:
-    found = [client.randomkey() for _ in range(SAMPLES)]
+    try:
+        found = [client.randomkey() for _ in range(SAMPLES)]
+    except NoPermissionError as error:
+        remedy = "Look with a user that may run RANDOMKEY, such as kokoro-operator."
+        return Finding(AREA, "database", Verdict.SKIPPED, f"Not looked at: {error}", remedy)
     names = {key.decode(errors="replace") for key in found if isinstance(key, bytes)}
     others = sorted(name for name in names if not name.startswith(OURS))
     if not others:
