@@ -13,6 +13,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+from benchmarks.claimants import Spent
 from benchmarks.corpus import Length, Text, describe, mixed
 from benchmarks.latency import log_lines
 from benchmarks.report import Report, Table, Target, options
@@ -72,10 +73,12 @@ def run(workers: int, seconds: float) -> dict[str, Any]:
                         }
                     )
                 wait_until_planned(running.ledger, len(texts), within_s=GIVE_UP_AFTER_S)
+                before = Spent.of(running.ledger)
                 released = time.time()
             finally:
                 signal_all(halted, signal.SIGCONT)
             running.wait_until(len(texts), within_s=GIVE_UP_AFTER_S)
+            spent = Spent.of(running.ledger).since(before)
             load = [
                 (datetime.fromisoformat(entry["ts"]).timestamp(), entry)
                 for entry in log_lines(running.local.logs)
@@ -94,6 +97,12 @@ def run(workers: int, seconds: float) -> dict[str, Any]:
         "audio_s": audio_s,
         "took_s": took_s,
         "audio_s_per_s": audio_s / took_s,
+        "segments_per_s": len(load) / took_s,
+        "redis_share_of_a_core": spent.cpu_s / took_s,
+        "redis_us_per_job": 1e6 * spent.cpu_s / len(texts),
+        "redis_us_per_segment": 1e6 * spent.cpu_s / len(load),
+        "redis_operations_per_job": spent.operations / len(texts),
+        "redis_operations_per_segment": spent.operations / len(load),
         "least_of_one_worker": min(by_worker.values()) / (audio_s / workers),
         "corpus": describe(texts),
     }

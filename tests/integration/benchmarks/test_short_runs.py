@@ -88,3 +88,19 @@ def test_the_etas_benchmark_watches_a_job_to_its_end(tmp_path: Path) -> None:
     times = [when for when, _ in scene["said"]]
     assert times == sorted(times)
     assert times[-1] <= scene["total_s"]
+
+
+@pytest.mark.slow
+def test_the_scales_benchmark_tells_redis_from_the_machine(tmp_path: Path) -> None:
+    figures = run(tmp_path, "scale")["figures"]
+    one, ten, hundred = figures["jobs"]
+    assert one["job_operations"] < ten["job_operations"] < hundred["job_operations"]
+    assert [row["assembled"] for row in figures["jobs"]] == [row["jobs"] for row in figures["jobs"]]
+    for row in (*figures["sleeping"], *figures["at_once"]):
+        assert row["segments"] > 0
+        assert row["left_waiting"] > 0, "the backlog outlasts the claimants"
+        assert 0 < row["redis_share_of_a_core"] <= 1.05
+        assert row["claim_p50_ms"] <= row["claim_p99_ms"]
+    assert all(row["of_devices"] <= 1.05 for row in figures["sleeping"])
+    (worker,) = figures["workers"]
+    assert worker["redis_operations_per_segment"] > one["job_operations"] / 100
