@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
         planner.g2p(Language.AMERICAN_ENGLISH)  # the first job should not wait for its dictionary
         built: Any = Planning(**shared_parts, planner=planner)
     elif stage is Stage.SYNTH:
+        began_at = time.monotonic()
         from worker.engines.loading import load_engine
         from worker.rendering import Rendering
 
@@ -92,9 +94,12 @@ def build_stage(stage: Stage, settings: Settings, worker: str, incarnation: str)
         # While weights are changed, new jobs are for those of the worker that was started last.
         again = _said_before(note.folder, engine.manifest)
         built.persist(lambda: built.ledger.register_engine(engine.manifest, again=again))
+        load_s = round(time.monotonic() - began_at, 3)
         with contextlib.suppress(OSError):  # a full disk is no reason not to work
             manifest_file(note.folder).write_text(engine.manifest.to_json())
-        note.write("loading", model=engine.manifest.model, stand_in=engine.manifest.stand_in)
+            _load_file(note.folder).write_text(str(load_s))
+        facts: dict[str, Any] = {"stand_in": engine.manifest.stand_in, "load_s": load_s}
+        note.write("loading", model=engine.manifest.model, **facts)
         if engine.manifest.stand_in:
             log.warning("stand-in engine: this is not Kokoro", action="load", model=settings.engine)
     elif stage is Stage.ASSEMBLE:
@@ -119,9 +124,10 @@ def doze(settings: Settings, worker: str, incarnation: str) -> bool:
     if not asleep_mark(folder).exists():
         return False
     facts: dict[str, Any] = {}
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # a full disk leaves them empty
         manifest = EngineManifest.from_json(manifest_file(folder).read_text())
         facts = {"model": manifest.model, "stand_in": manifest.stand_in}
+        facts["load_s"] = float(_load_file(folder).read_text())
     Note(folder, incarnation).write("unloaded", **facts)
     return True
 
@@ -137,6 +143,11 @@ def _said_before(folder: Path, manifest: EngineManifest) -> bool:
 def manifest_file(folder: Path) -> Path:
     """Return the file in which a child leaves its engine's manifest for the parent."""
     return folder / "manifest"
+
+
+def _load_file(folder: Path) -> Path:
+    """Return the file in which a child leaves how long its model took to load."""
+    return folder / "load_s"
 
 
 @contextlib.contextmanager

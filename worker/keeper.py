@@ -90,6 +90,7 @@ class Keeper(threading.Thread):
         self._summed = dict.fromkeys(SUMMED, 0.0)
         self._last_recycle: dict[str, Any] | None = None
         self._kills = 0
+        self._loading_since: float | None = None
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         loaded_file(settings, worker).unlink(missing_ok=True)
@@ -242,12 +243,18 @@ class Keeper(threading.Thread):
         phases = [child.phase for child in children]
         busy = [phase for phase in phases if phase not in {"idle", "loading", "unloaded"}]
         rest = next((one for one in ("loading", "unloaded") if one in phases), "idle")
+        state = busy[0] if busy else rest if phases else "loading"
+        if state != "loading":
+            self._loading_since = None
+        else:
+            self._loading_since = self._loading_since or time.monotonic()
+            facts["loading_s"] = round(time.monotonic() - self._loading_since, 1)
         return {
             "id": self._worker,
             "role": self._stage.value,
             "host": os.uname().nodename,
             "pid": os.getpid(),
-            "state": busy[0] if busy else rest if phases else "loading",
+            "state": state,
             "children": len(children),
             "device": self._device(),
             "recycles": self._recycled.total(),

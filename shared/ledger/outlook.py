@@ -59,6 +59,7 @@ class Outlook:
         ahead: `<lane>.left` phonemes planned and not done, `<lane>.unplanned` characters.
         encode: see `shared.ledger.encoding`; `*.s` and `*.jobs`: by the clock, of whole jobs.
         synth: synth workers heard of.
+        cold_s: until the first of them has its model, where all have given theirs back.
         assemblers: processes that encode.
         in_lane: jobs of the lane that wait for a device.
         of_owner: those of the owner.
@@ -76,6 +77,7 @@ class Outlook:
     ahead: Mapping[str, float] = field(default_factory=dict)
     encode: Mapping[str, float] = field(default_factory=dict)
     synth: int = 0
+    cold_s: float = 0.0
     assemblers: int = 0
     in_lane: float = 0
     of_owner: int = 0
@@ -157,7 +159,7 @@ def eta_s(
         rendering = _render_s(job, own, places, outlook, now)
         if rendering is None:
             return None
-        render_s = rendering
+        render_s = rendering + outlook.cold_s
     spoken = job.audio_s + own * _s_per_phoneme(job, outlook)
     encode_s = _assembly_s(job, outlook, spoken, now)
     return None if encode_s is None else render_s + encode_s

@@ -18,11 +18,22 @@ for _, other in ipairs(owners) do
 end
 if #owners == OWNERS_COUNTED then others = others * redis.call('ZCARD', lane_key(lane)) / #owners end
 
-local synth, assemblers = 0, 0
+-- What a model takes that has to be loaded first, where no synth worker has one: the shortest of them.
+local synth, assemblers, ready, cold_s = 0, 0, 0, nil
+local function count_synth(state)
+  synth = synth + 1
+  if state.state ~= 'unloaded' and state.state ~= 'loading' then
+    ready = ready + 1
+  elseif state.load_s then
+    local left_s = math.max(0, state.load_s - (state.loading_s or 0))
+    cold_s = math.min(cold_s or left_s, left_s)
+  end
+end
 for _, name in ipairs(redis.call('SMEMBERS', 'kc:workers')) do
   local role = string.match(name, '^(%l+)%.')
   if role == 'synth' then
-    synth = synth + redis.call('EXISTS', 'kc:worker:' .. name)
+    local state = redis.call('GET', 'kc:worker:' .. name)
+    if state then count_synth(cjson.decode(state)) end
   elseif role == 'assemble' then
     local state = redis.call('GET', 'kc:worker:' .. name)
     if state then assemblers = assemblers + (cjson.decode(state).children or 1) end
@@ -44,6 +55,7 @@ return cjson.encode({
   ahead = row('kc:ahead'),
   encode = row('kc:encode'),
   synth = synth,
+  cold_s = ready == 0 and cold_s or 0,
   assemblers = assemblers,
   in_lane = jobs_in_lane(lane),
   of_owner = redis.call('ZCARD', lane_key(lane, owner)),

@@ -96,3 +96,21 @@ def test_what_encoders_take_is_averaged_over_jobs(ledger: LedgerDriver) -> None:
     assert measured["around|1.s"] / measured["around|1.audio_s"] == pytest.approx(0.5, rel=0.01)
     expected = 10 * 0.2 * 2 * (0.9 / 1.0) + 10 * 0.5
     assert encode_s(measured, ("mp3",), 10) == pytest.approx(expected, rel=0.05)
+
+
+def test_where_all_have_given_their_model_back_the_first_that_loads_is_waited_for(
+    ledger: LedgerDriver,
+) -> None:
+    def cold_s(**states: dict[str, Any]) -> float:
+        for name, state in states.items():
+            ledger.leases.announce(f"synth.{name}", state)
+        return outlook(ledger).cold_s
+
+    assert cold_s() == 0
+    assert cold_s(a={"state": "loading"}) == 0, "it is not known how long that takes"
+    assert cold_s(a={"state": "unloaded", "load_s": 9.5}) == 9.5
+    assert cold_s(b={"state": "unloaded", "load_s": 4.0}) == 4
+    assert cold_s(a={"state": "loading", "load_s": 9.5, "loading_s": 7.0}) == 2.5
+    assert cold_s(a={"state": "loading", "load_s": 9.5, "loading_s": 70.0}) == 0
+    assert cold_s(a={"state": "idle", "load_s": 9.5}) == 0
+    assert outlook(ledger).synth == 2

@@ -3,8 +3,10 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from shared.bell import Bell, Stage
-from shared.ledger.states import JobStatus, Recycled
+from shared.ledger.states import JobStatus, Lane, Recycled
 from tests.integration.workers.conftest import Cluster
 from tests.integration.workers.test_recycling import ended, worker_state
 from worker.liveness import ALIVE_S, alive_file, seconds_since_touch
@@ -25,6 +27,9 @@ def test_an_idle_worker_unloads_stays_listed_and_a_new_job_wakes_it(cluster: Clu
     state = worker_state(cluster, "synth.idle")
     assert state["model"] == "scripted"
     assert state["recycled"] == {Recycled.IDLE: 1}
+    assert 0.5 <= state["load_s"] < 30
+    ahead = cluster.ledger.ask(lambda intake: intake.outlook("local", Lane.INTERACTIVE))
+    assert ahead.cold_s == pytest.approx(state["load_s"]), "what a job's eta_s counts in"
     age_s = seconds_since_touch(alive_file(cluster.settings, "synth.idle"))
     assert age_s is not None
     assert age_s < ALIVE_S

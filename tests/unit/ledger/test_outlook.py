@@ -89,6 +89,16 @@ def test_beside_others_it_is_by_the_part_it_had_of_late_and_no_more_than_all_wor
     assert eta_s(fair, Places(), little, NOW) == pytest.approx(2500 / 100 + 4)
 
 
+def test_a_model_that_has_to_be_loaded_first_is_waited_for_by_what_is_to_be_rendered() -> None:
+    cold = replace(OUTLOOK, cold_s=7.5)
+    fresh = job(pace=JobPace(left=4000, to_render=4000))
+    warm_s = eta_s(fresh, Places(lane=0), OUTLOOK, NOW)
+    assert warm_s is not None
+    assert eta_s(fresh, Places(lane=0), cold, NOW) == pytest.approx(warm_s + 7.5)
+    reused = job(pace=JobPace(left=0, to_render=0))
+    assert eta_s(reused, Places(), cold, NOW) == eta_s(reused, Places(), OUTLOOK, NOW)
+
+
 def test_who_has_just_come_counts_at_once() -> None:
     crowd = replace(OUTLOOK, ahead={"interactive.left": 50_000}, in_lane=4, of_owner=1)
     alone_so_far = job(pace=half_way(), audio_s=140)
