@@ -22,7 +22,7 @@ short = $(if $(QUICK),--quick)
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo cluster day test test-quick gpu-test faults screenshots soak observability bench bench-engine bench-system bench-gateway \
-	bench-latency bench-scaling bench-scale bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
+	bench-latency bench-traces bench-scaling bench-scale bench-growth bench-claim bench-busy bench-eta bench-long bench-gpu lint format clean
 
 help: ## List every target with a sentence
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -85,7 +85,7 @@ observability: ## Write alert rules and a dashboard that link to your runbooks; 
 	$(if $(RUNBOOKS),,@echo 'Say where your operators read docs/runbooks.md: make observability RUNBOOKS=https://…'; exit 1)
 	@$(PYTHON) -m deploy.alert_links '$(RUNBOOKS)' --to '$(OBSERVABILITY)'
 
-bench: bench-engine bench-system bench-gateway bench-latency bench-scaling bench-scale bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
+bench: bench-engine bench-system bench-gateway bench-latency bench-traces bench-scaling bench-scale bench-growth bench-claim bench-busy bench-eta bench-long ## Reproduce every figure the README quotes but those of a GPU; QUICK=1 for a short run
 
 bench-engine: $(VENV)/.local ## Measure the engine alone: batches of every size
 	$(call bench,engine,,$(short))
@@ -100,6 +100,9 @@ bench-gateway: $(VENV)/.local ## Measure accepted jobs a second beside Celery's 
 
 bench-latency: $(VENV)/.local ## Measure a job that costs nothing, from POST to succeeded
 	$(call bench,latency,,$(short))
+
+bench-traces: $(VENV)/.test ## Measure what traces cost the gateway and a lone job
+	$(call bench,traces,,$(short))
 
 bench-scaling: $(VENV)/.local ## Measure 1 to 8 synth workers on one backlog
 	$(call bench,scaling,,$(short))

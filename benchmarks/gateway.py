@@ -26,7 +26,7 @@ from typing import Any
 import redis
 
 from benchmarks.batches import MOST_HELD_MS, RATE, batches_table, measure_batches
-from benchmarks.corpus import Length, describe, select
+from benchmarks.corpus import Length, Text, describe, select
 from benchmarks.report import Report, Table, Target, options, spread
 from benchmarks.rig import bench, cpu_s, pin, run_module, settings_for, workplace
 from shared.bell import Stage
@@ -74,6 +74,11 @@ def share_cores() -> Cores:
 def jobs_in_ledger(ledger: redis.Redis) -> int:
     """Return how many jobs were ever recorded."""
     return int(float(ledger.hget("kc:totals", "jobs_accepted") or 0))
+
+
+def job_body(text: Text) -> str:
+    """Return the body of a submission."""
+    return json.dumps({"input": text.text, "voice": "af_heart", "response_format": "mp3"})
 
 
 @dataclass(frozen=True)
@@ -247,7 +252,7 @@ def main() -> None:
         select(length=Length.SHORT, languages=[Language.AMERICAN_ENGLISH]),
         key=lambda one: len(one.text),
     )
-    body = json.dumps({"input": text.text, "voice": "af_heart", "response_format": "mp3"})
+    body = job_body(text)
     with workplace() as folder:
         found = measure(folder, body, text.text, chosen.connections, quick=chosen.quick)
     middle = {

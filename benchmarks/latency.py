@@ -11,14 +11,14 @@ milliseconds, from the record of the job to the record of its end.
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.corpus import Length, describe, mixed
+from benchmarks.corpus import Length, Text, describe, mixed
 from benchmarks.report import Report, Table, Target, options, spread
 from benchmarks.rig import Cluster, cluster, settings_for, workplace
 from shared.languages import Language
@@ -61,6 +61,15 @@ def ledger_ms(running: Cluster, ids: list[str]) -> list[float]:
         created, completed = running.ledger.hmget(f"kc:job:{uid}", ["created_ms", "completed_ms"])
         found.append(float(completed or 0) - float(created or 0))
     return found
+
+
+def job_bodies(texts: Sequence[Text]) -> list[dict[str, Any]]:
+    """Return a job that costs nothing for each text."""
+    return [
+        # A number first, so that no segment's audio is reused and every stage has its work.
+        {"input": f"{n}. {text.text}", "voice": text.voice, "response_format": FORMAT, "speed": 4}
+        for n, text in enumerate(texts)
+    ]
 
 
 STEPS = (
@@ -110,11 +119,7 @@ def main() -> None:
     texts = mixed(
         WARM_UP_JOBS + count, languages=[Language.AMERICAN_ENGLISH], shares={Length.SHORT: 1.0}
     )
-    bodies = [
-        # A number first, so that no segment's audio is reused and every stage has its work.
-        {"input": f"{n}. {text.text}", "voice": text.voice, "response_format": FORMAT, "speed": 4}
-        for n, text in enumerate(texts)
-    ]
+    bodies = job_bodies(texts)
     with workplace() as folder, cluster(settings_for(folder)) as running:
         run(running, bodies[:WARM_UP_JOBS])
         waits = run(running, bodies[WARM_UP_JOBS:])

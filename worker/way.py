@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker.assembling import Assembling
     from worker.delivering import Delivering
+    from worker.device_batch import Batch, Work
     from worker.planning import Planning
-    from worker.rendering import Batch, Rendering, Work
+    from worker.rendering import Rendering
 
 
 def plan(stage: "Planning") -> bool:

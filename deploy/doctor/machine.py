@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import httpx
 
 from deploy.doctor.finding import Finding, Verdict
+from deploy.doctor.traces import examine_traces
+from shared import tracing
 from shared.errors import ClusterError
 from shared.settings import Settings
 
@@ -16,7 +18,9 @@ PROBE_TIMEOUT_S = 3.0
 
 
 def examine_settings(settings: Settings) -> Iterator[Finding]:
-    """Look at what a gateway would refuse to start with."""
+    """Look at what a gateway would refuse to start with, and at where traces go."""
+    if tracing.wanted():
+        yield examine_traces()
     try:
         from gateway.app import create_app
         from gateway.serve import check_exposure

@@ -12,7 +12,8 @@ from shared.errors import OutOfDeviceMemory
 from shared.languages import Language
 from shared.ledger.messages import SegmentClaim, SegmentPayload
 from shared.settings import Settings
-from worker.rendering import Rendering, Work, minutes_of_speech
+from worker.device_batch import Work
+from worker.rendering import Rendering, minutes_of_speech
 
 
 def claim(phonemes: int, speed: float = 1.0) -> SegmentClaim:

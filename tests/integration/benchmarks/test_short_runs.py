@@ -67,6 +67,15 @@ def test_the_latencys_benchmark_shows_every_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_traces_benchmark_asks_both_ways_and_sends_spans(tmp_path: Path) -> None:
+    figures = run(tmp_path, "traces")["figures"]
+    for way in ("without traces", "with traces"):
+        assert figures["rounds"][way][0]["jobs"] > 0
+        assert figures["client_wait_ms"][way]["n"] == 10
+    assert figures["sent"]["bytes"] > 10_000
+
+
+@pytest.mark.slow
 def test_the_systems_benchmark_renders_the_same_audio_both_ways(tmp_path: Path) -> None:
     engine = "scripted:sleep_per_audio_s=0.01"
     figures = run(tmp_path, "system", "--engine", engine, "--texts", "4")["figures"]

@@ -212,6 +212,8 @@ def test_attempts_that_fail_are_spans_with_an_error_and_those_killed_show_by_the
         with running(whole) as http:
             raised = submit(http, "KC-FAULT-RAISE", webhook={"url": url})["id"]
             assert ended(whole, http, raised)["status"] == "failed"
+            # A process that is killed takes with it what it has not sent yet.
+            whole.wait(lambda: sum(one.name == "synth" for one in collector.of_job(raised)) == 3)
             killed = submit(http, "KC-FAULT-KILL")["id"]
             good = submit(http, "A good one.")["id"]
             assert ended(whole, http, killed)["status"] == "failed"
