@@ -140,13 +140,16 @@ def start(process: str) -> None:
         process: `gateway`, `synth.0`, …
 
     Raises:
-        InvalidSettings: as `check`.
+        InvalidSettings: as `check`, or the SDK can't be set up as its variables say.
     """
     check()
     if wanted() and _Here.tracer is None:
         from shared.exporting import Exporting  # noqa: PLC0415 - only where traces are wanted
 
-        _Here.tracer = Exporting(process)
+        try:
+            _Here.tracer = Exporting(process)
+        except ValueError as error:
+            raise InvalidSettings(f"Bad setting of OpenTelemetry's: {error}") from error
 
 
 def stop(within_s: float = FLUSH_WITHIN_S) -> None:

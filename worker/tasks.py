@@ -56,7 +56,7 @@ class Stages:
             if self.settings is None:
                 raise RuntimeError("stages.use() was not called in this process")
             name = self._name
-            incarnation = self._incarnation()
+            incarnation = self.incarnation()
             is_child = name is not StageName.DELIVER  # that one's are threads
             with (
                 self._lock,
@@ -73,7 +73,7 @@ class Stages:
     def _name(self) -> StageName:
         return StageName(self.worker.partition(".")[0])
 
-    def _incarnation(self) -> str:
+    def incarnation(self) -> str:
         """Return this thread's, the same whenever it is asked for."""
         if not hasattr(self._local, "incarnation"):
             self._local.incarnation = new_incarnation(self.worker)
@@ -92,7 +92,7 @@ class Stages:
         """Be ready before the first task, unless there has been none for long."""
         if self.settings is None:
             raise RuntimeError("stages.use() was not called in this process")
-        if not doze(self.settings, self.worker, self._incarnation()):
+        if not doze(self.settings, self.worker, self.incarnation()):
             self.current()
 
     def should_end(self, *, worked: bool) -> bool:
@@ -136,8 +136,9 @@ def _enter_child(sender: str = "", **_: Any) -> None:
     settings = load_settings()
     worker = sender.partition("@")[0]
     begin_process(settings, worker)
-    tracing.start(worker)
     stages.use(settings, worker)
+    with fatal_to_note(settings, worker, stages.incarnation(), is_child=True):
+        tracing.start(worker)
     stages.enter()
 
 

@@ -1,6 +1,7 @@
 """One job's trace, through real processes to a real receiver of OTLP."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -359,6 +360,19 @@ def test_without_an_endpoint_nothing_of_it_is_imported_or_recorded(
     assert not sprung.exists()
     for name in ("gateway", *WORK):
         assert "trace_id" not in whole.log(f"{name}.0")
+
+
+def test_a_value_that_the_sdk_refuses_ends_a_worker_with_the_reason(whole: Cluster) -> None:
+    whole.environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "2",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
+    }
+    process = whole.start("plan").process
+    assert process is not None
+    assert process.wait(60) == os.EX_CONFIG
+    last = json.loads(whole.log("plan.0").splitlines()[-1])
+    assert last["error"].startswith("Bad setting of OpenTelemetry's: ")
 
 
 def test_a_job_of_a_gateway_that_traces_nothing_is_done_by_workers_that_do(
