@@ -247,18 +247,24 @@ def test_a_job_whose_worker_was_killed_goes_on_in_its_trace(whole: Cluster) -> N
 
 
 def test_a_batch_on_the_device_is_a_span_of_each_job_in_it(whole: Cluster) -> None:
-    with collecting() as collector:
+    with collecting() as collector, receiving() as (url, hooks):
         whole.environment = collector.environment
         with running(whole, batch_max=64) as http:
             items = [{"input": f"Item number {n} of them."} for n in range(12)]
-            batch = http.post("/v1/batches", json={"items": items}, headers=TRACEPARENT).json()
+            body = {"items": items, "webhook": {"url": url}}
+            batch = http.post("/v1/batches", json=body, headers=TRACEPARENT).json()
             whole.wait(
                 lambda: http.get(f"/v1/batches/{batch['id']}").json()["status"] == "completed"
             )
             whole.wait(lambda: sum(span.name == "assemble" for span in collector.of(TRACE)) == 12)
+            whole.wait(lambda: any(span.name == "deliver" for span in collector.of(TRACE)))
         spans = collector.of(TRACE)
     (accept,) = [span for span in spans if span.name == "accept"]
     assert accept.facts["kc.batch.id"] == batch["id"]
+    deliver = by_name(spans, "deliver")
+    assert deliver.parent == accept.span_id
+    assert deliver.facts["kc.batch.id"] == batch["id"]
+    assert [hook["traceparent"] for hook in hooks] == [f"00-{TRACE}-{deliver.span_id}-01"]
     parts = [span for span in spans if span.name == "synth"]
     assert len({span.facts["kc.job.id"] for span in parts}) == 12
     assert {span.parent for span in parts} == {accept.span_id}
