@@ -64,9 +64,11 @@ class Upkeep:
     def synth_states(self) -> list[str]:
         """Return what each synth worker that was heard of in the last seconds is doing."""
         names = [text(name) for name in self.client.smembers("kc:workers")]
-        keys = [f"kc:worker:{name}" for name in names if name.startswith("synth.")]
-        rows = self.client.mget(keys) if keys else []
-        return [str(json.loads(row)["state"]) for row in rows if row is not None]
+        pipe = self.client.pipeline(transaction=False)
+        for name in names:
+            if name.startswith("synth."):
+                pipe.get(f"kc:worker:{name}")
+        return [str(json.loads(row)["state"]) for row in pipe.execute() if row is not None]
 
     def expire_jobs(self) -> int:
         """End open jobs past their deadline; return how many."""

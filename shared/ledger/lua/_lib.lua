@@ -210,6 +210,7 @@ local function add_ahead(uid, name, by)
   local f = redis.call('HMGET', job_key(uid), name, 'lane')
   if not f[1] then return end
   by = math.max(by, -tonumber(f[1]))
+  if by == 0 then return end -- Redis 7.0 writes Lua's -0 as '-0', and takes that for no integer
   redis.call('HINCRBY', job_key(uid), name, by)
   redis.call('HINCRBY', 'kc:ahead', f[2] .. '.' .. name, by)
 end

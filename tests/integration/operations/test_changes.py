@@ -5,11 +5,14 @@ import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from deploy.redis_server import RedisServer
 from tests.conftest import free_port
 from tests.faults.cluster import ROOT
 from tests.integration.operations.conftest import Begin, Operator
+
+pytestmark = pytest.mark.slow
 
 RECEIVER = ROOT / "docs" / "examples" / "webhook_receiver.py"
 

@@ -2,9 +2,13 @@
 
 import re
 
+import pytest
+
 from shared.steps import Step
 from tests.faults.cluster import FaultCluster
 from tests.integration.operations.conftest import Begin
+
+pytestmark = pytest.mark.slow
 
 PACED = "scripted:sleep_s=0.5"
 

@@ -4,10 +4,13 @@ import re
 from collections import Counter
 
 import httpx
+import pytest
 
 from tests.faults.cluster import FaultCluster
 from tests.faults.rows_redis import begun
 from tests.integration.operations.conftest import Begin
+
+pytestmark = pytest.mark.slow
 
 ROOM_BYTES = 600_000
 

@@ -11,6 +11,8 @@ from shared.steps import Step
 from tests.faults.cluster import FaultCluster
 from tests.integration.operations.conftest import Begin
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_poison_job_is_found_and_ended_by_name_and_no_other_is_harmed(begin: Begin) -> None:
     operator = begin()
@@ -49,7 +51,6 @@ def submit_as(cluster: FaultCluster, token: str) -> httpx.Response:
     return cluster.client.post("/v1/jobs", json=body, headers={"Authorization": f"Bearer {token}"})
 
 
-@pytest.mark.slow
 def test_in_an_overload_one_key_is_limited_while_all_runs_and_others_are_served(
     begin: Begin, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from deploy.doctor.examination import examine
 from deploy.doctor.finding import Verdict
 from shared.bell import Bell, Stage, make_celery
 from shared.connections import connect
+from shared.ledger.upkeep import Upkeep
 from shared.settings import Settings
 from tests.conftest import free_port
 from tests.integration.secure_redis.conftest import ROOT, USERS, Authority, SecureRedis
@@ -192,6 +193,47 @@ def test_the_operator_copies_the_ledger_and_puts_it_back(
     cluster.client.flushall()
     assert main(["restore", "copy.gz"]) == 0
     assert cluster.ledger.job(uid).status == "queued"
+
+
+def test_the_operator_sees_what_is_held_and_ends_a_job(
+    secure: SecureRedis,
+    cluster: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uid = cluster.ledger.accept("Hello.")
+    cluster.ledger.plan(["1" * 64])
+    assert cluster.ledger.worker("synth.b1/1-aa").claim_segments(8)
+    use(monkeypatch, tmp_path, secure.settings(OPERATOR))
+    assert main(["held"]) == 0
+    assert re.search(rf"^synth\.b1 +segment +{uid} ", capsys.readouterr().out, re.MULTILINE)
+    assert main(["end", uid]) == 0
+    assert cluster.ledger.job(uid).status == "canceled"
+
+
+def test_the_step_that_ends_a_job_is_done_to_its_end(cluster: Cluster) -> None:
+    # Redis 7.0, which this server is where Debian's is fetched, refuses numbers that Valkey takes;
+    # a script that fails half way leaves the first half written.
+    ledger = cluster.ledger
+    hook = {"webhook_url": "https://x.example/", "webhook_host": "x.example"}
+    uid = ledger.accept("Hello.", webhook_events="job.succeeded", **hook)
+    ledger.plan(["1" * 64])
+    ledger.render_all(ledger.worker())
+    assert ledger.assemble(ledger.worker()) == uid
+    assert ledger.client.get("kc:queued_jobs") == b"0"
+    assert ledger.client.hget("kc:totals", "ended.succeeded") == b"1"
+    claim = ledger.worker().claim_delivery(host_slots=1)
+    assert claim is not None
+    assert claim.event == "job.succeeded"
+
+
+def test_the_reconciler_may_look_at_which_workers_have_their_model(
+    secure: SecureRedis, cluster: Cluster
+) -> None:
+    cluster.ledger.leases.announce("synth.b1", {"state": "unloaded"})
+    with secure.client(WORKER) as client:
+        assert Upkeep(client).synth_states() == ["unloaded"]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str, str]) -> None:
