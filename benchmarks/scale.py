@@ -32,7 +32,7 @@ SEGMENTS_A_JOB = (1, 10, 100)
 """What a job costs is measured for these: a sentence, an answer, a chapter."""
 STAGES = ("accept", "plan", "render", "assemble")
 KEYS = 12
-JOBS, QUICK_JOBS = 150, 20
+JOBS, QUICK_JOBS = 250, 50
 MEASURED_JOBS = {1: 300, 10: 100, 100: 20}
 
 
