@@ -81,6 +81,11 @@ def job_body(text: Text) -> str:
     return json.dumps({"input": text.text, "voice": "af_heart", "response_format": "mp3"})
 
 
+def generator_name() -> str:
+    """Return what posts in a closed loop on this machine."""
+    return "wrk" if shutil.which("wrk") else "benchmarks.load (wrk is not installed)"
+
+
 @dataclass(frozen=True)
 class Load:
     """What is posted, and from where.
@@ -266,7 +271,7 @@ def main() -> None:
     ratio = middle["gateway"]["per_s"] / middle[best]["per_s"]
     cpu_ratio = middle["gateway"]["per_cpu_s"] / middle[best]["per_cpu_s"]
     fixed = found["fixed_rate"]
-    generator = "wrk" if shutil.which("wrk") else "benchmarks.load (wrk is not installed)"
+    generator = generator_name()
     report = Report(
         "gateway",
         "jobs accepted by POST /v1/jobs beside tasks handed over by bare Celery's `.delay`",

@@ -22,7 +22,14 @@ from typing import Any
 import redis
 
 from benchmarks.corpus import Length, Text, describe, mixed
-from benchmarks.gateway import WARM_UP_S, Load, gateway_round, job_body, share_cores
+from benchmarks.gateway import (
+    WARM_UP_S,
+    Load,
+    gateway_round,
+    generator_name,
+    job_body,
+    share_cores,
+)
 from benchmarks.latency import WARM_UP_JOBS, job_bodies, run
 from benchmarks.report import Report, Table, options, spread
 from benchmarks.rig import bench, cluster, free_port, pin, settings_for, workplace
@@ -100,6 +107,7 @@ def accepting(folder: Path, text: Text, url: str, *, quick: bool) -> dict[bool, 
     cores = share_cores()
     rounds, seconds = (QUICK_ROUNDS, QUICK_ROUND_S) if quick else (ROUNDS, ROUND_S)
     found: dict[bool, list[Any]] = {on: [] for on in WAYS}
+    folder.mkdir()  # what is posted is written there
     with bench(settings_for(folder)) as made, redis.Redis(port=made.server.port) as ledger:
         assert made.server.process is not None  # noqa: S101 - started by the block
         pin([made.server.process.pid], cores.others)
@@ -164,7 +172,11 @@ def main() -> None:
         "what traces of every job cost",
         corpus=describe(texts),
         precision="no model: scripted engine without a pause, WAV",
-        notes=[f"sampler: {os.environ.get('OTEL_TRACES_SAMPLER', 'parentbased_always_on')}"],
+        notes=[
+            f"sampler: {os.environ.get('OTEL_TRACES_SAMPLER', 'parentbased_always_on')} "
+            f"{os.environ.get('OTEL_TRACES_SAMPLER_ARG', '')}".rstrip(),
+            f"closed loop by {generator_name()}, {CONNECTIONS} connections",
+        ],
         quick=chosen.quick,
         figures={
             "rounds": {WAYS[on]: rates[on] for on in WAYS},
