@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu import Queue
 
 from shared.bell import MOST_WAITING, Bell, Stage, make_celery
 from shared.settings import Settings
@@ -114,3 +115,17 @@ def test_workers_write_down_nothing_that_they_take(ledger: LedgerDriver, app: Ce
         assert ledger.client.exists("unacked", "unacked_index") == 0
         message.ack()
     assert ledger.client.exists("unacked", "unacked_index", "kc.plan") == 0
+
+
+def test_a_redis_that_refuses_to_hand_out_wake_ups_counts_as_away(
+    ledger: LedgerDriver, app: Celery
+) -> None:
+    # Celery ends a worker for any other error than those of a lost connection.
+    with app.connection_for_read() as broker:
+        consumer = broker.Consumer([Queue(Stage.PLAN.queue)], accept=["json"])
+        ledger.client.config_set("min-replicas-to-write", 1)
+        try:
+            with consumer, pytest.raises(broker.connection_errors, match="refuses"):
+                broker.drain_events(timeout=5)
+        finally:
+            ledger.client.config_set("min-replicas-to-write", 0)

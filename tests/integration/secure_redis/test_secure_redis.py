@@ -212,6 +212,18 @@ def test_the_operator_sees_what_is_held_and_ends_a_job(
     assert cluster.ledger.job(uid).status == "canceled"
 
 
+def test_the_operator_sweeps(
+    secure: SecureRedis, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.ledger.accept("Hello.")
+    use(monkeypatch, tmp_path, secure.settings(OPERATOR))
+    cluster.client.acl_log_reset()
+    assert main(["sweep"]) == 0
+    assert main(["sweep", "--unknown"]) == 0
+    refused = {row["object"] for row in cluster.client.acl_log()}
+    assert refused <= {"client|setinfo", "client|maint_notifications"}
+
+
 def test_the_step_that_ends_a_job_is_done_to_its_end(cluster: Cluster) -> None:
     # Redis 7.0, which this server is where Debian's is fetched, refuses numbers that Valkey takes;
     # a script that fails half way leaves the first half written.
