@@ -26,6 +26,7 @@ def many_jobs(run: Run) -> None:
         run.dice.getrandbits(32),
         minutes=30,
         jobs=run.times(10_000, quick=200),
+        least_minutes=run.times(5, quick=0),  # in two, pools that still fill look like growth
         sizes=(1, 1, 1, 2, 3),
     )
     soak.run()

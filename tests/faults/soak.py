@@ -43,7 +43,8 @@ class Soak:
 
     Attributes:
         minutes: how long jobs are submitted; None: until there are `jobs`.
-        jobs: how many are submitted at most; None: as many as fit.
+        jobs: how many are enough; None: as many as fit.
+        least_minutes: it goes on for so long though there are enough.
         leak_kib: memory the engine keeps at each batch.
         sizes: segments of a job, chosen evenly.
     """
@@ -52,6 +53,7 @@ class Soak:
     seed: int
     minutes: float | None = 10.0
     jobs: int | None = None
+    least_minutes: float = 0.0
     leak_kib: int = 0
     kill: bool = True
     sizes: Sequence[int] = (1, 1, 1, 2, 3, 5, 8, 20, 60)
@@ -60,6 +62,7 @@ class Soak:
     samples: list[Sample] = field(default_factory=list)
     verdict: Verdict | None = None
     trouble: list[str] = field(default_factory=list)
+    _began: float = field(init=False, default=0.0)
 
     def run(self) -> None:
         """Do it; what came of it is in the attributes."""
@@ -94,6 +97,7 @@ class Soak:
     def _soak(self, cluster: FaultCluster) -> None:
         stopping = threading.Event()
         sampler = Sampler(cluster)
+        self._began = time.monotonic()
         work: list[Callable[[], None]] = [lambda: self._submit(cluster, stopping)] * CLIENTS
         if self.kill:
             work.append(lambda: self._kill(cluster, stopping))
@@ -116,7 +120,8 @@ class Soak:
             self.trouble.append(f"the harness failed: {error!r}")
 
     def _enough(self, cluster: FaultCluster) -> bool:
-        return self.jobs is not None and len(cluster.accepted) >= self.jobs
+        enough = self.jobs is not None and len(cluster.accepted) >= self.jobs
+        return enough and time.monotonic() - self._began >= 60 * self.least_minutes
 
     def _submit(self, cluster: FaultCluster, stopping: threading.Event) -> None:
         while not stopping.is_set() and not self._enough(cluster):
