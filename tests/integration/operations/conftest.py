@@ -62,6 +62,7 @@ class Operator:
         programs = self.folder / "bin"
         own = {
             "KC_URL": f"http://127.0.0.1:{self.cluster.port}",
+            "KC_API_KEY": "unused",
             "LOGS": str(self.cluster.folder / "logs"),
             "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
