@@ -3,6 +3,7 @@
 -- {voice: [seconds at speed 1, phonemes]}}. Answers verdicts: '' or the key of an object that nobody will use.
 local incarnation = ARGV[1]
 local batch = cjson.decode(ARGV[2])
+if #batch.segments == 0 then return {} end -- all of it was lost before it began: nothing was rendered
 local now = now_ms()
 local verdicts, audio_s, chars, phonemes, longest = {}, 0, 0, 0, 0
 local own = {} -- phonemes of each job in it

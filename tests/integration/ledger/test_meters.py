@@ -62,3 +62,10 @@ def test_what_a_late_worker_rendered_for_nothing_is_counted_as_lost_once(
     assert ledger.client.hget("kc:totals", "segments_lost") == b"1"
     assert ledger.client.hget("kc:totals", "batches") == b"2"
     assert 0 < ledger.client.ttl("kc:said:synth.0/1-aa") <= 3600
+
+
+def test_an_empty_batch_counts_nothing(ledger: LedgerDriver) -> None:
+    worker = ledger.worker("synth.0/1-aa")
+    before = meters(ledger.client)
+    assert worker.finish_segments([], synthesis_s=0.5, engine=MANIFEST, store_s=0.1) == []
+    assert meters(ledger.client) == before
