@@ -334,14 +334,6 @@ local function warn(uid, warning)
   redis.call('HINCRBY', job_key(uid), 'warnings_total', 1)
 end
 
--- Keeps a warning, or counts it where there are many already.
-local function warn(uid, warning)
-  if redis.call('LLEN', job_key(uid, 'warnings')) < WARNINGS then
-    redis.call('RPUSH', job_key(uid, 'warnings'), warning)
-  end
-  redis.call('HINCRBY', job_key(uid), 'warnings_total', 1)
-end
-
 -- The end of a job: status, place in every queue, its webhook row, and word to whoever holds an
 -- answer back for it, in one script --------------------------------------------------------------
 

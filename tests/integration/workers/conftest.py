@@ -122,6 +122,19 @@ class Cluster:
         return open_storage(self.settings.storage)
 
 
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of the test's own, on a Redis of its own; nothing of it is started."""
+    server = RedisServer(tmp_path / "redis", free_port())
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        cluster = Cluster(client, server, tmp_path)
+        yield cluster
+        cluster.group.stop()
+        cluster.celery.close()
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server of the cluster's own: its workers take whatever work is queued in their Redis."""

@@ -5,14 +5,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import redis
 
-from deploy.redis_server import RedisServer
 from shared.apikeys import add_key
 from tests.conftest import free_port
 from tests.integration.workers.conftest import Cluster
@@ -45,19 +42,6 @@ def receiver() -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join(10)
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster of the test's own, nothing started: every log of it is the test's."""
-    server = RedisServer(tmp_path / "redis", free_port())
-    server.start()
-    with redis.Redis.from_url(server.url) as client:
-        cluster = Cluster(client, server, tmp_path)
-        yield cluster
-        cluster.group.stop()
-        cluster.celery.close()
-    server.stop()
 
 
 def is_live(http: httpx.Client) -> bool:

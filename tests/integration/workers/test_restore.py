@@ -3,34 +3,15 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-import redis
-
-from deploy.redis_server import RedisServer
 from shared.formats import AudioFormat
 from shared.ledger.states import JobStatus
-from tests.conftest import free_port
 from tests.integration.workers.conftest import ROOT, Cluster
 from tests.integration.workers.test_way import wav_spec
 
 WAV = wav_spec(outputs=(AudioFormat.WAV,))
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster without any process, on a Redis of its own."""
-    server = RedisServer(tmp_path / "redis", free_port())
-    server.start()
-    with redis.Redis.from_url(server.url) as client:
-        cluster = Cluster(client, server, tmp_path)
-        yield cluster
-        cluster.group.stop()
-        cluster.celery.close()
-    server.stop()
 
 
 def command(cluster: Cluster, name: str, path: Path) -> dict[str, Any]:
@@ -48,7 +29,7 @@ def command(cluster: Cluster, name: str, path: Path) -> dict[str, Any]:
 
 
 def test_queued_and_half_done_jobs_are_finished_by_workers_on_a_restored_ledger(
-    cluster: Cluster, other: Cluster, tmp_path: Path
+    cluster: Cluster, whole: Cluster, tmp_path: Path
 ) -> None:
     synth = cluster.start("synth", "first", model="scripted:sleep_s=0.3", batch_max=1)
     done = cluster.finished(cluster.submit("Done before.", spec=WAV))
@@ -65,20 +46,20 @@ def test_queued_and_half_done_jobs_are_finished_by_workers_on_a_restored_ledger(
     for key in cluster.client.keys("kc:*"):  # not Celery's bindings, which other tests need
         cluster.client.delete(key)
 
-    assert command(other, "restore", path)["keys"] == copied["keys"]
-    before = other.ledger.job(half).segments_done
+    assert command(whole, "restore", path)["keys"] == copied["keys"]
+    before = whole.ledger.job(half).segments_done
     assert before >= 2
     where = {"storage_url": cluster.settings.storage}
     for stage in ("plan", "assemble", "reconciler", "synth"):
-        other.start(stage, "restored", **where)
+        whole.start(stage, "restored", **where)
     for uid in (half, *queued):
-        job = other.finished(uid)
+        job = whole.finished(uid)
         assert job.status is JobStatus.SUCCEEDED
         assert job.attempts == 1, "being cut off by the loss counts for nothing"
-    assert other.ledger.job(done.uid).outputs == done.outputs
+    assert whole.ledger.job(done.uid).outputs == done.outputs
     for uid in (done.uid, half, *queued):
-        (output,) = other.ledger.job(uid).outputs
+        (output,) = whole.ledger.job(uid).outputs
         assert len(cluster.storage.get(output.key)) == output.bytes
-    rendered = float(other.client.hget("kc:totals", "segments_rendered") or 0)
+    rendered = float(whole.client.hget("kc:totals", "segments_rendered") or 0)
     assert rendered == 1 + 8 + 3, "each once, those before the copy among them"
-    assert int(other.client.get("kc:token") or 0) > tokens_so_far
+    assert int(whole.client.get("kc:token") or 0) > tokens_so_far

@@ -12,9 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-import redis
 
-from deploy.redis_server import RedisServer
 from tests.conftest import free_port
 from tests.integration.workers.collector import NO_SPAN, Collector, Span, collecting
 from tests.integration.workers.conftest import Cluster
@@ -28,19 +26,6 @@ STAGES = ("plan", "synth", "assemble", "deliver", "reconciler")
 WORK = ("plan", "synth", "assemble", "deliver")
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster of the test's own, nothing started."""
-    server = RedisServer(tmp_path / "redis", free_port())
-    server.start()
-    with redis.Redis.from_url(server.url) as client:
-        cluster = Cluster(client, server, tmp_path)
-        yield cluster
-        cluster.group.stop()
-        cluster.celery.close()
-    server.stop()
 
 
 @contextmanager
